@@ -19,6 +19,7 @@ from perse_live.quiet import quiet_stderr
 _log = logging.getLogger(__name__)
 # Pixels (eye distance 115): side of the crop around the head, and its border over which it passes into the whole picture's mask
 _CLOSER, _BLEND = 420.0, 60.0
+_LOBES = 20.0  # pixels (eye distance 115) from the middle of the face down to the lobes of the ears
 _ISLAND = 600  # least pixels (eye distance 115) of a component of the person's core
 # Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
 _CLOTH_EDGE = (5.0, 12.0)
@@ -40,7 +41,7 @@ def person_probability(rgb: UInt8Array) -> Float32Array:
 
 
 def person_near_face(rgb: UInt8Array, center: FloatArray, unit: float) -> Float32Array:
-    """`person_probability` (H, W): the mean over the picture and its mirror image, around the head no more than in a closer crop.
+    """`person_probability` (H, W), mean of the picture and its mirror image; around the upper head no more than in a closer crop.
 
     The model works at 256 x 256; in a closer crop it takes less of a background that resembles hair along with the head.
     center: (2,) pixels, middle of the face; unit: pixels, eye distance / 115.
@@ -62,7 +63,8 @@ def person_near_face(rgb: UInt8Array, center: FloatArray, unit: float) -> Float3
     )
     y, x = np.mgrid[0:height, 0:width] + 0.5
     from_edge = half - np.maximum(np.abs(x - center[0]), np.abs(y - center[1]))
-    inside = ramp(from_edge, 0, _BLEND * unit)
+    # not beside the neck: there a closer crop loses earrings
+    inside = ramp(from_edge, 0, _BLEND * unit) * ramp(center[1] - y, -_LOBES * unit, 0)
     return np.minimum(whole, inside * near + (1 - inside) * whole).astype(np.float32)
 
 

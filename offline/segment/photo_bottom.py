@@ -19,7 +19,7 @@ _LAST_ROWS = (
     5,
 )  # rows above the edge whose mean goes on; the last one is mixed with what is outside
 # Standard deviation of the blur across, per pixel below the edge: stripes of single columns would show
-_SPREAD = 0.25
+_SPREAD = 0.06
 
 
 def with_continued_bottom(portrait: Portrait) -> Portrait:

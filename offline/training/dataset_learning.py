@@ -28,6 +28,7 @@ from offline.training.contract import Progress
 from offline.training.fit_to_pictures import LiftConfig
 from offline.training.learning import FitConfig, fit_attribute
 from offline.training.posed_avatar import SeenFrame
+from offline.training.regression import RegressionConfig
 from offline.training.start_from_frames import teacher_from_frames
 from perse_live.attributes import SLOTS, PhotoOrigin
 from perse_live.avatar import Avatar
@@ -47,7 +48,11 @@ class DatasetFitConfig:
     start_frames: int = 12
     """Of these, from as many sides as there are, from which Gaussians are unprojected; all tell which of the avatar's Gaussians
     the look hides."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=800)))
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            lift=LiftConfig(steps=800), regression=RegressionConfig(steps=600, drawn_steps=60)
+        )
+    )
     """More than for a look with a dozen pictures."""
 
 
