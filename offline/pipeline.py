@@ -104,7 +104,7 @@ _LICENCES = (
 )
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
-_MOST = 44_200  # Gaussians of an avatar; up to 700 of the lash lines of closed eyes and below the frame come on top
+_MOST = 43_800  # Gaussians of an avatar; up to 1150 of the lash lines of closed eyes and below the frame come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
 # Pixels (eye distance 115) around a Gaussian within which the photo shows the colours that it may take, and sRGB beyond them
 _AROUND, _SHARP = (6.0, 0.15)
