@@ -14,6 +14,7 @@ from perse_live.regions import Region
 # rise by 20 to 30
 _STRIP, _COPIES = 9.0, 4
 _EVEN = 4.0  # pixels (eye distance 115) across over which their colours are evened, or details would repeat as stripes
+_MOST = 900  # Gaussians below the frame
 _WIDER = 1.2  # standard deviations of the copies over the originals', against gaps between strips
 _CONTINUED = (Region.CLOTHES, Region.SKIN, Region.HAIR, Region.HAIR_BACK)
 
@@ -27,12 +28,16 @@ def with_strip_below(layer: Layer, camera: Camera, unit: float) -> Layer:
     columns, rows = camera.project(layer.gaussians.means).T
     lowest = (rows > camera.height - strip) & (rows <= camera.height) & (layer.triangles < 0)
     lowest &= np.isin(layer.regions, _CONTINUED)
-    chosen, across = layer.select(lowest), columns[lowest]
+    every = max(1, -(-int(lowest.sum()) * _COPIES // _MOST))
+    kept = np.zeros(len(layer), np.bool_)
+    kept[np.flatnonzero(lowest)[::every]] = True
+    chosen, across = layer.select(kept), columns[kept]
     near = np.exp(-0.5 * ((across[:, None] - across) / (_EVEN * unit)) ** 2)
     colors = near @ chosen.gaussians.colors / near.sum(1, keepdims=True)
     g = replace(chosen.gaussians, colors=colors.astype(np.float32))
     down = strip * g.means[:, 2:] / camera.fy * np.array([0, 1, 0], np.float32)
-    size = np.array([_WIDER, _WIDER, 1], np.float32)
+    wider = _WIDER * np.sqrt(every)
+    size = np.array([wider, wider, 1], np.float32)
     copies = (
         replace(chosen, gaussians=replace(g, means=g.means + k * down, scales=g.scales * size))
         for k in range(1, _COPIES + 1)

@@ -30,6 +30,7 @@ def test_clothes_have_no_edge_where_the_body_rises() -> None:
         Region.CLOTHES,
     )
     below = with_strip_below(layer, CAMERA, 1.0)
+    assert len(below) - len(layer) <= 900
     rise = np.array([0, 25 * 0.9 / CAMERA.fy, 0], np.float32)
 
     def lowest_row(drawn: Layer) -> np.ndarray:
