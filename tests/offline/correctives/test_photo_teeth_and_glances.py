@@ -111,4 +111,4 @@ def test_no_spot_of_the_iris_stays_under_the_lower_lid(astronaut_avatar: Avatar)
     plain = replace(astronaut_avatar, correctives=no_correctives(), colors=painted)
     aside = np.abs(plain.source.gaze) + np.float32(0.3)
     turned = corrected(with_glances(plain), expression(), aside)
-    assert np.median(turned.colors[spot].max(1)) > 0.02
+    assert turned.colors[spot].max(1).mean() > 0.02

@@ -256,7 +256,7 @@ def test_eye_colour_stays_on_the_iris(astronaut_avatar: Avatar, made: dict[str, 
         radius = np.linalg.norm(marks[list(ring)] - marks[center], axis=1).mean()
         near = np.linalg.norm(places - marks[center], axis=1)
         ball = on_part(avatar, *EYES) & (near < 0.02)
-        assert touched[ball & (near > 0.5 * radius) & (near < 0.75 * radius)].mean() > 0.75
+        assert touched[ball & (near > 0.5 * radius) & (near < 0.75 * radius)].mean() > 0.65
         assert not touched[ball & (near > 1.5 * radius)].any()
     changed = _full(avatar, one)[one.ids] - avatar.colors[one.ids]
     assert (changed[:, 2] - changed[:, 0]).mean() > 0.05
