@@ -14,10 +14,8 @@ from offline.portrait import Portrait
 
 # Pixels (eye distance 115) from the chin to the photo's edge from which it shows the shoulders
 _SHOULDERS = 60.0
-_LAST_ROWS = (
-    1,
-    5,
-)  # rows above the edge whose mean goes on; the last one is mixed with what is outside
+# Rows above the edge whose mean goes on; the last one is mixed with what is outside
+_LAST_ROWS = 1, 5
 # Standard deviation of the blur across, per pixel below the edge: stripes of single columns would show
 _SPREAD = 0.06
 
@@ -28,8 +26,9 @@ def with_continued_bottom(portrait: Portrait) -> Portrait:
     Unchanged where the photo reaches that edge, or ends too close below the chin to show shoulders.
     """
     height = len(portrait.valid)
-    columns = portrait.valid.any(0)
     ends = height - np.argmax(portrait.valid[::-1], 0)  # (W,) first row below the photo
+    # columns of a tilted photo that end higher up end at its side
+    columns = portrait.valid.any(0) & (ends > portrait.chin_row)
     beyond = int((height - ends[columns]).max(initial=0))
     shown = np.median(ends[columns]) - portrait.chin_row if columns.any() else 0.0
     if beyond == 0 or shown < _SHOULDERS * portrait.unit:

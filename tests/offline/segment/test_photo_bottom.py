@@ -57,3 +57,14 @@ def test_columns_beside_the_photo_stay_outside() -> None:
     whole = with_continued_bottom(replace(portrait, valid=valid))
     assert not whole.valid[:, :50].any()
     assert whole.valid[:, 50:].all()
+
+
+def test_columns_that_end_at_the_side_of_a_tilted_photo_stay_as_they_are() -> None:
+    portrait = _portrait(420)
+    valid = portrait.valid.copy()
+    valid[3:, :30] = False
+    tilted = replace(portrait, valid=valid)
+    whole = with_continued_bottom(tilted)
+    np.testing.assert_array_equal(whole.rgb[:, :30], portrait.rgb[:, :30])
+    assert not whole.made_up[:, :30].any()
+    assert whole.valid[:, 30:].all()
