@@ -62,9 +62,7 @@ _STILL, _MOVES = (0.03, 0.22)
 # Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and from which it is not
 _EDGE = (3.0, 5.5)
 _THINNEST = 2e-5  # metres: least standard deviation of a Gaussian on folded skin
-_LONGEST = (
-    2.0  # times that in the unfolded pose: largest standard deviation of a Gaussian on folded skin
-)
+_LONGEST = 2.0  # times that when unfolded: largest standard deviation of a Gaussian on folded skin
 # Relative to the skin above and below the eye, in the lid's light; a lid that is 5 % lighter costs psnr_lids 0.3 to 0.7 dB
 _LID = np.array([0.97, 0.94, 0.93])
 # Remaining darkness of the fold; its position and width, as fractions of the displacement

@@ -203,10 +203,14 @@ def charbonnier_gradient(
     image: Float32Array,
     target: Float32Array,
     weight: Float32Array,
-    epsilon: np.float32,
+    epsilon: float,
     out: Float32Array,
 ) -> None:
-    """Gradient of the sum of weight * sqrt((image - target)^2 + epsilon) by the image; flat arrays, written from begin to end."""
+    """Gradient of the sum of weight * sqrt((image - target)^2 + epsilon) by the image; flat arrays, written from begin to end.
+
+    In double precision: the root's approximation in single precision depends on where vectors of elements begin, so that two
+    builds would differ.
+    """
     for k in range(begin, end):
         difference = image[k] - target[k]
         out[k] = weight[k] * difference / np.sqrt(difference * difference + epsilon)

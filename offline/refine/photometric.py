@@ -32,8 +32,7 @@ _GROUPS = (
     slice(OPACITY, COLOR),
     slice(COLOR, PARAMETERS),
 )
-# Like L1, but quadratic below an error of 0.06, which is grain; the kernel is three times as fast in single precision
-_CHARBONNIER = np.float32(4e-3)
+_CHARBONNIER = 4e-3  # like L1, but quadratic below an error of 0.06, which is grain
 _SIDE_EVERY = 3  # steps between two views from the side: they change slowly
 _EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon
 

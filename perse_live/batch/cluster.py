@@ -23,9 +23,8 @@ from perse_live.threads import limit_native_threads
 
 THIS_MACHINE = "local"
 """Address of a temporary local Ray, which ends with the batch."""
-_FOLDERS = (
-    "perse-live-batch-"  # prefix of the folders in which tasks work, in the nodes' temporary folder
-)
+# Prefix of the folders in which tasks work, in the nodes' temporary folder
+_FOLDERS = "perse-live-batch-"
 _SWEEP_SECONDS = 20.0  # that nodes get at the end to remove what killed workers left
 _AHEAD = 2  # tasks handed to Ray for each that can run: more would only fill its object store with photos
 

@@ -7,7 +7,13 @@ import torch
 from offline.gaussian_layer import Layer, surface_layer
 from offline.numeric import normalized
 from offline.refine import kernels, reference
-from offline.refine.photometric import RefineConfig, _Adam, _Moving, _turn_about  # pyright: ignore[reportPrivateUsage]
+from offline.refine.photometric import (
+    _CHARBONNIER,  # pyright: ignore[reportPrivateUsage]
+    RefineConfig,
+    _Adam,  # pyright: ignore[reportPrivateUsage]
+    _Moving,  # pyright: ignore[reportPrivateUsage]
+    _turn_about,  # pyright: ignore[reportPrivateUsage]
+)
 from perse_live.arrays import Float32Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
@@ -152,3 +158,19 @@ def test_gradients_need_a_picture() -> None:
         SplatGradients(Camera.for_image(16, 16), threads=1).gradients(
             np.zeros((16, 16, 4), np.float32)
         )
+
+
+def test_a_gradient_of_the_error_has_the_same_bits_wherever_it_begins() -> None:
+    rng = np.random.default_rng(0)
+    count = 10_003
+    image, target, weight = (rng.random(count).astype(np.float32) for _ in range(3))
+    whole, parts, shifted = (np.zeros(count, np.float32) for _ in range(3))
+    kernels.charbonnier_gradient(0, count, image, target, weight, _CHARBONNIER, whole)
+    for begin in range(0, count, 7):
+        end = min(begin + 7, count)
+        kernels.charbonnier_gradient(begin, end, image, target, weight, _CHARBONNIER, parts)
+    moved = np.zeros(count + 3, np.float32)[3:]
+    moved[:] = image
+    kernels.charbonnier_gradient(0, count, moved, target, weight, _CHARBONNIER, shifted)
+    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(shifted, whole)
