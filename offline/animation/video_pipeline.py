@@ -18,7 +18,7 @@ from offline.animation.windows import (
     window_noise,
     windows_of,
 )
-from offline.diffusion import LoadedPipeline, load_pipeline, offload
+from offline.editing.diffusion import LoadedPipeline, load_pipeline, offload
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError, gist

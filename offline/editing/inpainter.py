@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from offline.diffusion import load_pipeline, offload
+from offline.editing.diffusion import load_pipeline, offload
 from offline.editing.prompts import NEGATIVE, instruction_for, prompt_for
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError

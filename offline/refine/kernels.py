@@ -1,6 +1,6 @@
 """The inner loops of refinement: parameters to Gaussians, gradients back again, the image loss, Adam.
 
-`offline.refine.reference` is the same with torch's autograd; tests compare the two.
+`tests/offline/refine/reference_loss.py` is the same with torch's autograd; tests compare the two.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def add_turned_back(
     begin: int,
     end: int,
     rotation: Float32Array,
+    _offset: Float32Array,
     quat: Float32Array,
     by_turned_means: Float32Array,
     by_turned_quats: Float32Array,
@@ -184,12 +185,7 @@ def add_turned_back(
                 + rotation[1, k] * by_turned_means[g, 1]
                 + rotation[2, k] * by_turned_means[g, 2]
             )
-        p, q, r, s = (
-            by_turned_quats[g, 0],
-            by_turned_quats[g, 1],
-            by_turned_quats[g, 2],
-            by_turned_quats[g, 3],
-        )
+        p, q, r, s = by_turned_quats[g]
         by_quats[g, 0] += a * p + b * q + c * r + d * s
         by_quats[g, 1] += -b * p + a * q + d * r - c * s
         by_quats[g, 2] += -c * p - d * q + a * r + b * s

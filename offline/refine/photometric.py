@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -118,8 +119,7 @@ def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
     return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class _Turn:
+class _Turn(NamedTuple):
     """A rigid motion of the camera frame."""
 
     rotation: Float32Array  # (3, 3)
@@ -161,50 +161,20 @@ class _Moving:
             self.splats, means=np.empty_like(g.means), quats=np.empty_like(g.quats)
         )
 
+    def _split(self, run: Callable[..., None], *arguments: Any) -> None:
+        """Run a kernel on all Gaussians, some in each thread."""
+        self._team.split(self._count, lambda begin, end: run(begin, end, *arguments))
+
     def place(self, parameters: Float32Array) -> None:
         """Bring `splats` to where the parameters have them."""
-        means, quats, scales, colors = self._start
-        s = self.splats
-        self._team.split(
-            self._count,
-            lambda begin, end: kernels.place(
-                begin,
-                end,
-                means,
-                quats,
-                scales,
-                colors,
-                self._axes,
-                self._logits,
-                *self._free,
-                *self._bounds,
-                parameters,
-                self._kept,
-                s.means,
-                s.quats,
-                s.scales,
-                s.opacities,
-                s.colors,
-            ),
-        )
+        s, start = self.splats, (*self._start, self._axes, self._logits)
+        out = (s.means, s.quats, s.scales, s.opacities, s.colors)
+        self._split(kernels.place, *start, *self._free, *self._bounds, parameters, self._kept, *out)
 
     def turned(self, turn: _Turn) -> Gaussians:
         """The Gaussians under a rigid motion; valid until the next call."""
         s, out = self.splats, self._turned
-        self._team.split(
-            self._count,
-            lambda begin, end: kernels.turn(
-                begin,
-                end,
-                turn.rotation,
-                turn.offset,
-                turn.quat,
-                s.means,
-                s.quats,
-                out.means,
-                out.quats,
-            ),
-        )
+        self._split(kernels.turn, *turn, s.means, s.quats, out.means, out.quats)
         return out
 
     def charbonnier(
@@ -213,11 +183,13 @@ class _Moving:
         """Gradient of the loss by the picture (H, W, 4); valid until the next call."""
         if self._gradient_image.shape != image.shape:
             self._gradient_image = np.empty_like(image)
-        flat, out = image.reshape(-1), self._gradient_image.reshape(-1)
+        flat, aim, weights, out = (
+            one.reshape(-1) for one in (image, target, weight, self._gradient_image)
+        )
         self._team.split(
             len(flat),
             lambda begin, end: kernels.charbonnier_gradient(
-                begin, end, flat, target.reshape(-1), weight.reshape(-1), _CHARBONNIER, out
+                begin, end, flat, aim, weights, _CHARBONNIER, out
             ),
         )
         return self._gradient_image
@@ -226,51 +198,21 @@ class _Moving:
         self, by_splats: Gaussians, by_turned: Gaussians, turn: _Turn
     ) -> Gaussians:
         """Gradients by the Gaussians, and by the turned ones, as one: by the Gaussians."""
-        self._team.split(
-            self._count,
-            lambda begin, end: kernels.add_turned_back(
-                begin,
-                end,
-                turn.rotation,
-                turn.quat,
-                by_turned.means,
-                by_turned.quats,
-                by_splats.means,
-                by_splats.quats,
-            ),
-        )
+        by, other = by_splats, by_turned
+        self._split(kernels.add_turned_back, *turn, other.means, other.quats, by.means, by.quats)
         for name in ("scales", "opacities", "colors"):
-            np.add(getattr(by_splats, name), getattr(by_turned, name), out=getattr(by_splats, name))
-        return by_splats
+            np.add(getattr(by, name), getattr(other, name), out=getattr(by, name))
+        return by
 
     def pull_back(
         self, parameters: Float32Array, by_splats: Gaussians, gradient: Float32Array
     ) -> None:
         """Add to the gradient by the parameters what that by the Gaussians amounts to."""
-        _, quats, scales, colors = self._start
-        by, placed = by_splats, self.splats.scales
-        self._team.split(
-            self._count,
-            lambda begin, end: kernels.pull_back(
-                begin,
-                end,
-                quats,
-                scales,
-                colors,
-                self._axes,
-                *self._free,
-                *self._bounds,
-                parameters,
-                self._kept,
-                placed,
-                by.means,
-                by.quats,
-                by.scales,
-                by.opacities,
-                by.colors,
-                gradient,
-            ),
-        )
+        start, by = (*self._start[1:], self._axes), by_splats
+        slopes = (by.means, by.quats, by.scales, by.opacities, by.colors)
+        bounds = (*self._free, *self._bounds)
+        placed = (parameters, self._kept, self.splats.scales)
+        self._split(kernels.pull_back, *start, *bounds, *placed, *slopes, gradient)
 
 
 class _Adam:
@@ -297,18 +239,9 @@ class _Adam:
                 )
         rates = (_RATES * 0.5 * (1 + np.cos(np.pi * self._done / self._steps))).astype(np.float32)
         self._done += 1
+        state = (self.parameters, self.gradient, self._first, self._second, rates, self.epsilons)
+        corrections = (1 - 0.9**self._done, 1 - 0.999**self._done)
         self._team.split(
             len(self.parameters),
-            lambda begin, end: kernels.adam_step(
-                begin,
-                end,
-                self.parameters,
-                self.gradient,
-                self._first,
-                self._second,
-                rates,
-                self.epsilons,
-                1 - 0.9**self._done,
-                1 - 0.999**self._done,
-            ),
+            lambda begin, end: kernels.adam_step(begin, end, *state, *corrections),
         )

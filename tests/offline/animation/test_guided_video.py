@@ -26,8 +26,8 @@ from offline.animation.video_pipeline import (
     VideoPipeline,
     open_video_pipeline,
 )
-from offline.diffusion import load_pipeline
 from offline.editing.contract import EditedPortrait
+from offline.editing.diffusion import load_pipeline
 from offline.editing.look_pictures import source_view
 from offline.training.contract import TeacherAttribute
 from perse_live.arrays import Float32Array

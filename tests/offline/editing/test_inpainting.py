@@ -141,7 +141,7 @@ def test_gpus_before_ampere_compute_in_half_precision(
     """Turing has no bfloat16; asked with emulation allowed, torch says that it has."""
     import torch
 
-    from offline.diffusion import _precision  # pyright: ignore[reportPrivateUsage]
+    from offline.editing.diffusion import _precision  # pyright: ignore[reportPrivateUsage]
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: major is not None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)

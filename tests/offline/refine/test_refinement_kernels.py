@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from reference_loss import charbonnier, placed_splats, turned_splats
 
 from offline.gaussian_layer import Layer, surface_layer
 from offline.numeric import normalized
-from offline.refine import kernels, reference
+from offline.refine import kernels
 from offline.refine.photometric import (
     _CHARBONNIER,  # pyright: ignore[reportPrivateUsage]
     RefineConfig,
@@ -53,9 +54,9 @@ def by_autograd(
 ) -> tuple[list[Float32Array], Float32Array]:
     """Placed and turned Gaussians of torch, and its gradient of their products with `grown` and `turned`."""
     free = torch.from_numpy(parameters.copy()).requires_grad_()
-    placed = reference.placed(layer, free, CONFIG.drift, CONFIG.growth, CONFIG.shrink)
+    placed = placed_splats(layer, free, CONFIG.drift, CONFIG.growth, CONFIG.shrink)
     turn = _turn_about(np.array([0.0, 0.0, 0.5]), 25.0, -8.0)
-    moved = reference.turned(placed, turn.rotation, turn.offset, turn.quat)
+    moved = turned_splats(placed, turn.rotation, turn.offset, turn.quat)
     torch.stack(
         [
             (tensor * torch.from_numpy(getattr(by, name))).sum()
@@ -96,9 +97,7 @@ def test_the_loss_s_gradient_is_that_of_autograd(layer: Layer) -> None:
     rng = np.random.default_rng(4)
     image, target, weight = (rng.random((20, 30, 4)).astype(np.float32) for _ in range(3))
     free = torch.from_numpy(image.copy()).requires_grad_()
-    (
-        reference.charbonnier(free - torch.from_numpy(target), 4e-3) * torch.from_numpy(weight)
-    ).sum().backward()
+    (charbonnier(free - torch.from_numpy(target), 4e-3) * torch.from_numpy(weight)).sum().backward()
     assert free.grad is not None
     np.testing.assert_allclose(
         _Moving(layer, CONFIG).charbonnier(image, target, weight), free.grad.numpy(), atol=1e-6

@@ -13,7 +13,9 @@ Splats = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """means (G, 3), quats (G, 4), scales (G, 3), opacities (G,), colors (G, 3)."""
 
 
-def placed(layer: Layer, parameters: Tensor, drift: float, growth: float, shrink: float) -> Splats:
+def placed_splats(
+    layer: Layer, parameters: Tensor, drift: float, growth: float, shrink: float
+) -> Splats:
     """Gaussians as smooth functions of unbounded parameters (G, 9), which are 0 at the start; differentiable.
 
     Columns: shift within the surface (2), angle about the normal, growth (2), opacity, colour (3).
@@ -50,7 +52,9 @@ def placed(layer: Layer, parameters: Tensor, drift: float, growth: float, shrink
     return means, quats, scales, opacities, colors
 
 
-def turned(splats: Splats, rotation: FloatArray, offset: FloatArray, quat: FloatArray) -> Splats:
+def turned_splats(
+    splats: Splats, rotation: FloatArray, offset: FloatArray, quat: FloatArray
+) -> Splats:
     """Gaussians under a rigid motion: rotation (3, 3), offset (3,), and the rotation as a quaternion (4,)."""
     means, quats, scales, opacities, colors = splats
     w, x, y, z = quats.unbind(1)
