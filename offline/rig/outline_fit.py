@@ -10,10 +10,12 @@ from scipy.spatial import KDTree
 
 from offline.images import blur, distance_to, sample
 from offline.numeric import facing_of
+from offline.rig.ear_fit import ear_offsets
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.rig.template_regions import NECK_SIDE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import HeadRig, Part, vertices_of
+from perse_live.raster import rasterise
 
 # Pixels (eye distance 115): bare skin farther beyond the rig's outline is another outline; and the same for the neck, whose width
 # landmarks do not determine, and for a rig that reaches beyond the person
@@ -55,7 +57,7 @@ def outline_offsets(
     person: BoolArray,  # (H, W) the matte's inside
     hair: Float32Array,  # (H, W) probability
     dressed: BoolArray,  # (H, W) clothes, which count as outside
-    ears: Float32Array,  # (V,) in [0, 1]; pressed to the head as a whole where they stick out
+    ears: Float32Array,  # (V,) in [0, 1]; moved as a whole (see `ear_fit`)
     unit: float,  # pixels, eye distance / 115
 ) -> Float32Array:
     """Offsets that bring the rig's outline onto the person's.
@@ -78,9 +80,10 @@ def outline_offsets(
     from_skin = distance_to(inside & (hair < 0.5))
     hairline = _BEHIND_HAIRLINE * geometry.pixels_per_metre
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
-    points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
+    with_ears = geometry.vertices + ear_offsets(geometry, person, hair, dressed, ears)
+    points = with_ears[index]
     on_ear = ears[index] > 0.3
-    inner = distance_to(~geometry.seen.covered)
+    inner = distance_to(~rasterise(with_ears, geometry.triangles, geometry.camera).covered)
     on_outline = (
         sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01))
         < _ON_OUTLINE * unit
@@ -138,37 +141,6 @@ def _slope(distance: Float32Array) -> Float32Array:
         -1,
     )
     return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
-
-
-def _pressed_ears(
-    geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array
-) -> Float32Array:
-    """Offsets (V, 3), camera frame: each ear laid against the head until the photo has room for it; under hair it lies flat.
-
-    signed: (H, W) pixels beyond the person's outline, negative inside.
-    """
-    offsets = np.zeros_like(geometry.vertices)
-    side_axis = geometry.R_cam_head[:, 0]
-    head = geometry.to_head(geometry.vertices)
-    for side in (-1.0, 1.0):
-        ear = (ears > 0.05) & (geometry.template[:, 0] * side > 0)
-        core = (ears > 0.3) & ear
-        if not core.any():
-            continue
-        root = 0.068 * float(np.median(np.abs(head[core, 0]) / np.abs(geometry.template[core, 0])))
-        out = np.clip(np.abs(head[ear, 0]) - root, 0, None)[:, None] * ears[ear][:, None]
-        for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.05):
-            moved = geometry.vertices[ear] - side * (1 - share) * out * side_axis
-            pixels = np.clip(
-                geometry.camera.project(moved), 0.5, np.array(signed.shape[::-1]) - 0.51
-            )
-            tips = ears[ear] > 0.3
-            free = (sample(signed, pixels)[tips] < 1.0).mean() > 0.93
-            hidden = (sample(hair, pixels)[tips] > 0.5).mean() > 0.6
-            offsets[ear] = moved - geometry.vertices[ear]
-            if free and (not hidden or share <= 0.2):
-                break
-    return offsets
 
 
 def _pairs(points: FloatArray, radius: float) -> tuple[Int32Array, Int32Array, FloatArray]:
