@@ -44,7 +44,7 @@ _SHEET_ENDS = (0.0055, 0.0048)
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
-_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5.0, 3.0, 0.5
+_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 9.0, 6.0, 5.0, 3.0, 0.5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins

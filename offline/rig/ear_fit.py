@@ -86,7 +86,7 @@ def _shaped(
 def _hull(geometry: PhotoGeometry, places: FloatArray) -> FloatArray:
     """(K, 2) pixels: the convex hull of places (N, 3), head frame, in the photo."""
     pixels = geometry.camera.project(places @ geometry.R_cam_head.T + geometry.t_cam_head)
-    return np.asarray(cv2.convexHull(pixels.astype(np.float32)))[:, 0]
+    return np.asarray(cv2.convexHull(pixels.astype(np.float32)), np.float64)[:, 0]
 
 
 def _area(geometry: PhotoGeometry, places: FloatArray) -> float:
