@@ -18,7 +18,7 @@ from perse_live.raster import rasterise
 
 # Factors on the distance that the ear stands off its root, and on its height; metres that it moves up. Adults' ears stand off by
 # 10 to 30 mm and are 50 to 75 mm tall (Farkas, Anthropometry of the Head and Face, 1994); the rig's are 12 and 58.
-_OFF = (1.0, 0.8, 0.6, 0.4, 0.2, 0.05, 1.3, 1.6, 2.0, 2.5)
+_OFF = (1.0, 0.8, 0.6, 0.4, 0.2, 1.3, 1.6, 2.0, 2.5)
 _TALL = (1.0, 0.85, 1.15, 1.3)
 _UP = (0.0, -0.006, 0.006)
 _ROOT = 0.068  # metres from the symmetry plane, mean head: where ears begin
