@@ -20,6 +20,7 @@ from offline.dataset.layout import (
     MotionEntry,
 )
 from offline.dataset.manifest import write_manifest
+from offline.dataset.tracks import tracks_of, write_tracks
 from offline.dataset.transforms import write_transforms
 from offline.dataset.writing import frame_files, write_frame
 from offline.editing.contract import View
@@ -66,8 +67,15 @@ def depth_of(avatar: Avatar, view: View) -> tuple[np.ndarray, np.ndarray]:
     return np.where(alpha > 0.1, drawn[..., 0] / np.maximum(alpha, 0.1), 0), alpha
 
 
-def write_data_set(root: Path, avatar: Avatar, look: Attribute, *, manifest: bool = True) -> None:
-    """One look, and the person as they are."""
+def write_data_set(
+    root: Path,
+    avatar: Avatar,
+    look: Attribute,
+    *,
+    manifest: bool = True,
+    tracked: bool = False,
+) -> None:
+    """One look, and the person as they are. tracked: whether the look's points are tracked."""
     camera = avatar.source.camera.resized(SIDE, SIDE)
     motion = training_motion(avatar, TRAIN + TEST)
     looked = with_attributes(replace(avatar, attributes=(look,)), (look,), {look.name: 1.0})
@@ -102,7 +110,8 @@ def write_data_set(root: Path, avatar: Avatar, look: Attribute, *, manifest: boo
                 )
             )
             write_frame(frames[-1], maps.rgb, part, maps)
-        write_transforms(folder, frames)
+        tracks = tracks_of(avatar, drawn, frames) if tracked and drawn is not None else None
+        write_transforms(folder, frames, None if tracks is None else write_tracks(folder, tracks))
     if manifest:
         entries = (
             LookEntry("source", "As they are", "", None, "rig", LookSource("source")),

@@ -23,6 +23,7 @@ from offline.dataset.layout import (
     LookEntry,
     Split,
 )
+from offline.dataset.tracks import tracks_of, write_tracks
 from offline.dataset.transforms import write_transforms
 from offline.dataset.writing import frame_files, write_frame
 from offline.editing.contract import EditedPortrait, View
@@ -144,8 +145,8 @@ def draw_by_rig(
                 progress(done / total)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    for entry, _ in looks:
-        write_transforms(plan.root / entry.name, jobs.frames[entry.name])
+    for entry, look in looks:
+        write_look(plan, entry.name, look, jobs.frames[entry.name])
 
 
 class _Jobs:
@@ -240,7 +241,7 @@ def draw_by_animator(
                 np.rint(255 * np.clip(mask, 0, 1)).astype(np.uint8),
                 maps,
             )
-    write_transforms(folder, frames)
+    write_look(plan, entry.name, edited.teacher.look, frames)
     progress(1.0)
 
 
@@ -275,8 +276,20 @@ def draw_by_video(
         guide = frame_of(frame.index)
         part = np.rint(255 * part_share(guide.part)).astype(np.uint8)
         write_frame(frame, rgb, part, guide.maps)
-    write_transforms(folder, frames)
+    write_look(plan, entry.name, edited.teacher.look, frames)
     progress(1.0)
+
+
+def write_look(
+    plan: DatasetPlan, name: str, look: Look | None, frames: Sequence[DatasetFrame]
+) -> None:
+    """Write what names the pictures of a look that are all there, and its point tracks. look: None: the person as they are.
+
+    Raises UserError where a file cannot be written.
+    """
+    folder = plan.root / name
+    tracks = None if look is None else tracks_of(plan.avatar, look, frames)
+    write_transforms(folder, frames, None if tracks is None else write_tracks(folder, tracks))
 
 
 def make_folders(folder: Path, frame: DatasetFrame) -> None:

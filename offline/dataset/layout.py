@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ MANIFEST_FILE = "manifest.json"
 TRANSFORMS_FILE = "transforms.json"
 SPLIT_FILES = {"train": "transforms_train.json", "test": "transforms_test.json"}
 """The frames of one split each, for readers that want them apart."""
+TRACKS_FILE = "tracks.npz"
+"""In a look's folder: point tracks of what it adds."""
 SOURCE_LOOK = "source"
 """The folder of the person as they are, without any look."""
 BACKGROUND = (255, 255, 255)
@@ -173,6 +175,15 @@ class DatasetLook:
     """None in a folder of another program, which has no manifest."""
     frames: tuple[DatasetFrame, ...]
     """By index."""
+    tracks: Path | None = None
+    """Point tracks of what the look adds (`offline.dataset.tracks`); None: the data set has none."""
+
+    def files(self) -> Iterator[Path]:
+        """All files that are named, those of several frames several times."""
+        for frame in self.frames:
+            yield from frame.files.present()
+        if self.tracks is not None:
+            yield self.tracks
 
     def split(self, name: Split) -> tuple[DatasetFrame, ...]:
         """The frames of one split."""

@@ -14,7 +14,6 @@ from offline.dataset.layout import (
     TRANSFORMS_FILE,
     Dataset,
     DatasetFrame,
-    DatasetLook,
 )
 from offline.dataset.manifest import read_manifest
 from offline.dataset.transforms import read_transforms
@@ -36,8 +35,7 @@ def read_dataset(root: Path) -> Dataset:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give a folder made by perse-live dataset")
     if not (root / MANIFEST_FILE).exists():
-        look = DatasetLook(root.resolve().name, None, read_transforms(root, root))
-        found = Dataset(root, None, (look,))
+        found = Dataset(root, None, (read_transforms(root, root, None),))
     else:
         manifest = read_manifest(root)
         unfinished = [
@@ -54,10 +52,7 @@ def read_dataset(root: Path) -> Dataset:
         found = Dataset(
             root,
             manifest,
-            tuple(
-                DatasetLook(entry.name, entry, read_transforms(root / entry.name, root))
-                for entry in manifest.looks
-            ),
+            tuple(read_transforms(root / entry.name, root, entry) for entry in manifest.looks),
         )
     missing = missing_files(found)
     if missing:
@@ -73,14 +68,13 @@ def read_dataset(root: Path) -> Dataset:
 
 
 def missing_files(dataset: Dataset) -> list[Path]:
-    """The files that frames name and that are not there, relative to the root; each once."""
+    """The files that looks name and that are not there, relative to the root; each once."""
     root = dataset.root.resolve()
     there: dict[Path, bool] = {}
     for look in dataset.looks:
-        for frame in look.frames:
-            for path in frame.files.present():
-                if path not in there:
-                    there[path] = path.is_file()
+        for path in look.files():
+            if path not in there:
+                there[path] = path.is_file()
     return [path.relative_to(root) for path, exists in there.items() if not exists]
 
 

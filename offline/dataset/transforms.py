@@ -19,7 +19,9 @@ from offline.dataset.layout import (
     SPLIT_FILES,
     TRANSFORMS_FILE,
     DatasetFrame,
+    DatasetLook,
     FrameFiles,
+    LookEntry,
     Split,
 )
 from perse_live.animate import HeadPose
@@ -41,25 +43,33 @@ _PATH_KEYS: Mapping[str, str] = {
     "semantic": "semantic_path",
     "landmarks": "landmark_path",
 }
+_TRACKS_KEY = "tracks_path"
 _MOST_BYTES = 256 << 20  # of a file: 50,000 frames
 _MOST_SIDE, _MOST_FRAMES = 8192, 100_000
 _DIGITS = 7  # of coordinates in the file: a tenth of a micrometre
 _ROTATION_TOLERANCE = 1e-3
 
 
-def write_transforms(folder: Path, frames: Sequence[DatasetFrame]) -> None:
+def write_transforms(
+    folder: Path, frames: Sequence[DatasetFrame], tracks: Path | None = None
+) -> None:
     """Write a look's `transforms.json` and one file for each split, the former last: a look that has it is complete.
 
-    folder: of the look; paths are written relative to it. frames: at least one.
+    folder: of the look; paths are written relative to it. frames: at least one. tracks: the look's point tracks.
     """
     for split, name in SPLIT_FILES.items():
         chosen = [frame for frame in frames if frame.split == split]
-        _write(folder / name, _document(folder, chosen, frames[0]))
+        document = _document(folder, chosen, frames[0])
+        if tracks is not None and split == "train":
+            document[_TRACKS_KEY] = _relative(tracks, folder)
+        _write(folder / name, document)
     names = {
         split: [_relative(frame.files.rgb, folder) for frame in frames if frame.split == split]
         for split in SPLIT_FILES
     }
     document = _document(folder, frames, frames[0])
+    if tracks is not None:
+        document[_TRACKS_KEY] = _relative(tracks, folder)
     # nerfstudio wants a list for each of its three splits
     document.update(
         train_filenames=names["train"], val_filenames=names["test"], test_filenames=names["test"]
@@ -67,11 +77,12 @@ def write_transforms(folder: Path, frames: Sequence[DatasetFrame]) -> None:
     _write(folder / TRANSFORMS_FILE, document)
 
 
-def read_transforms(folder: Path, root: Path) -> tuple[DatasetFrame, ...]:
-    """The frames of a look, by index: from `transforms.json`, or from the files of the splits where there is none.
+def read_transforms(folder: Path, root: Path, entry: LookEntry | None) -> DatasetLook:
+    """A look: from `transforms.json`, or from the files of the splits where there is none.
 
-    root: of the data set; a path that leads out of it is refused. What other programs do not write is filled in: the gaze by the
-    expression, the shoulders' rotation by the head's. Whether the pictures exist is not looked at.
+    root: of the data set; a path that leads out of it is refused. entry: the manifest's; None: there is none, the look is named
+    after its folder. What other programs do not write is filled in: the gaze by the expression, the shoulders' rotation by the
+    head's. Whether the pictures exist is not looked at.
     Raises UserError, one line, where a file is missing, damaged, or a frame says nothing of the expression.
     """
     whole = folder / TRANSFORMS_FILE
@@ -91,12 +102,16 @@ def read_transforms(folder: Path, root: Path) -> tuple[DatasetFrame, ...]:
             names = {str(row.get("file_path")) for row in rows}
             splits.append((path, document, names if split == "test" else set[str]()))
     frames: list[DatasetFrame] = []
+    tracks: Path | None = None
     for path, document, test in splits:
+        if _TRACKS_KEY in document:
+            tracks = _inside(str(document[_TRACKS_KEY]), folder, root, str(path))
         for row in _list(document, "frames", path, optional=path != whole):
             frames.append(_frame(row, document, test, len(frames), folder, root, path))
     if len({frame.index for frame in frames}) != len(frames):
         raise UserError(f"{whole}: a frame's number stands twice: make the data set again")
-    return tuple(sorted(frames, key=lambda frame: frame.index))
+    name = folder.resolve().name if entry is None else entry.name
+    return DatasetLook(name, entry, tuple(sorted(frames, key=lambda frame: frame.index)), tracks)
 
 
 def camera_to_world(pose: HeadPose) -> Float64Array:

@@ -1,4 +1,4 @@
-"""Adapters from a data set alone: of each look the frames of the train split, nothing that its maker knew of it in 3D."""
+"""Adapters from a data set alone: of each look the frames of the train split, and its point tracks where there are any."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from offline.dataset.reading import (
     read_semantic,
     read_training_frame,
 )
+from offline.dataset.tracks import read_tracks
 from offline.training.contract import Progress
 from offline.training.fit_to_pictures import LiftConfig
 from offline.training.learning import FitConfig, fit_attribute
 from offline.training.posed_avatar import SeenFrame
 from offline.training.regression import RegressionConfig
 from offline.training.start_from_frames import teacher_from_frames
+from offline.training.tracked_points import tracked_points
+from offline.training.unprojection import ON_SKIN, Points
 from perse_live.attributes import SLOTS, PhotoOrigin
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
@@ -54,6 +57,10 @@ class DatasetFitConfig:
         )
     )
     """More than for a look with a dozen pictures."""
+    tracked: LiftConfig = field(
+        default_factory=lambda: LiftConfig(steps=800, shape_rates=(0.05, 0.05), moves_added=False)
+    )
+    """Of looks on the face whose points the data set tracks, instead of `fit.lift`: shape and opacity are to be found."""
 
 
 def looks_to_learn(dataset: Dataset, only: Sequence[str] = ()) -> list[DatasetLook]:
@@ -101,15 +108,15 @@ def learn_from_dataset(
 
         told("", 0.0)
         seen = seen_frames(look, "train", config.frames, slot=place[2])
-        teacher = teacher_from_frames(
-            replace(avatar, attributes=()),
-            *place,
-            seen,
-            from_all_sides(seen, config.start_frames),
-        )
+        bare, fit = replace(avatar, attributes=()), config.fit
+        points = _tracked(bare, look, place[2], seen)
+        if points is not None:
+            fit = replace(fit, lift=config.tracked)
+        sides = from_all_sides(seen, config.start_frames)
+        teacher = teacher_from_frames(bare, *place, seen, sides, points)
         teacher = replace(teacher, origin=_origin(look))
         frames = [one.frame for one in seen]
-        avatar = fit_attribute(avatar, teacher, frames, progress=told, config=config.fit)
+        avatar = fit_attribute(avatar, teacher, frames, progress=told, config=fit)
         if learnt is not None:
             learnt(look.name, avatar)
     return avatar
@@ -142,6 +149,24 @@ def _seen(frame: DatasetFrame, backdrop: tuple[float, float, float], slot: str) 
         image = np.clip(training.image + behind, 0, 1).astype(np.float32)
         training = replace(training, image=image, backdrop=backdrop)
     return SeenFrame(training, depth, alpha, normals, thing)
+
+
+def _tracked(
+    avatar: Avatar, look: DatasetLook, slot: str, seen: Sequence[SeenFrame]
+) -> Points | None:
+    """The tracked points of a look on the face; None: it has none. Raises UserError for damaged tracks, and for test frames'."""
+    # of what turns with the head, tracks tell no more than depth
+    if look.tracks is None or slot not in ON_SKIN:
+        return None
+    tracks = read_tracks(look.tracks)
+    steps = tracks.timesteps.tolist()
+    train = {frame.index: frame for frame in look.split("train")}
+    for step in steps:
+        if step not in train:
+            raise UserError(
+                f"{look.tracks}: frame {step} is not in the train split: make the data set again"
+            )
+    return tracked_points(avatar, slot, tracks, [train[step] for step in steps], seen)
 
 
 def _place(dataset: Dataset, look: DatasetLook, slot: str | None) -> tuple[str, str, str]:

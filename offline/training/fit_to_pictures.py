@@ -30,6 +30,8 @@ class LiftConfig:
     """Learning rates of colours, opacities, positions (in `PLACE_UNIT`) and sizes."""
     shape_rates: tuple[float, float] = (0.02, 0.02)
     """Learning rates of added Gaussians' rotations (half an angle, radians) and of the logarithms of their scales."""
+    moves_added: bool = True
+    """Whether added Gaussians may move; not those whose positions the data set tells."""
     reluctance: float = 0.02
     """Weight of the mean squared change: Gaussians that no picture shows stay unchanged."""
     seed: int = 7
@@ -55,6 +57,8 @@ def lifted(
     free = rates.repeat(len(rows), 1)
     if not moves_base:
         free[: rows.own, PLACE], free[: rows.own, SIZE] = 0, 0
+    if not config.moves_added:
+        free[rows.own :, PLACE] = 0
     free = torch.cat([free, free_shapes(rows, look, config.shape_rates)], 1)
     # Scaled by the learning rates, so that Adam has a single rate
     change = nn.Parameter(torch.zeros_like(free))

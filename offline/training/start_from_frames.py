@@ -1,7 +1,7 @@
 """Where the learning of a look starts that is known from pictures only: which Gaussians may change, and which come with it.
 
-What lies elsewhere than the avatar is unprojected by the pictures' depth into Gaussians on the
-rig's triangles or fixed to the skull. Pictures without depth can only change what is there.
+What lies elsewhere than the avatar becomes Gaussians on the rig's triangles or fixed to the skull: the points that the data set
+tracks, else pixels unprojected by the pictures' depth. Pictures without depth can only change what is there.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ def teacher_from_frames(
     slot: str,
     seen: Sequence[SeenFrame],
     unprojected: Sequence[SeenFrame],
+    tracked: Points | None = None,
 ) -> TeacherAttribute:
     """A teacher that says where learning starts; its pictures must say the rest.
 
     avatar: without attributes; seen: pictures from different sides, which tell what changes and what the look hides;
-    unprojected: a dozen of them, from which Gaussians are made. Raises ValueError for none.
+    unprojected: a dozen of them, from which Gaussians are made, unless the data set tracks the look's points. Raises ValueError
+    for none.
     """
     if not seen:
         raise ValueError("no pictures to start from")
@@ -66,8 +68,8 @@ def teacher_from_frames(
     changed = (inside > 0) & (inside >= _CHANGED_IN * visible)
     ids = np.nonzero(changed | gone)[0].astype(np.int32)
     change = Changes(ids, avatar.colors[ids], np.where(gone[ids], 0, avatar.opacities[ids]))
-    points = points_of(avatar, slot, unprojected)
-    if len(points.surface.triangles):
+    points = points_of(avatar, slot, unprojected) if tracked is None else tracked
+    if tracked is None and len(points.surface.triangles):
         others = [one for one in seen if one.depth is not None]
         others = others[:: max(len(others) // _JUDGES, 1)]
         points = replace(points, surface=rebound(avatar, points, unprojected, others))

@@ -30,8 +30,10 @@ _SOLID_PIXEL = (
     0.75  # alpha from which a pixel is unprojected: at the outline it shows the background too
 )
 _STEP_IN_DEPTH = 2.5  # pixels that depth may differ from the mean of its neighbours on either side: more is an edge
-_STRAND = 1.7  # square root of a strand's ratio of length to width
-_STRAND_SIGMA = 1.5  # pixels over which the direction of strands is averaged
+STRAND = 1.7
+"""Square root of a strand's ratio of length to width, before it is fitted."""
+STRAND_SIGMA = 1.5
+"""Pixels over which the direction of strands is averaged."""
 _NEARER = 0.002  # metres before the avatar from which a pixel shows something that is added
 _MAX_ADDED = 12_000  # Gaussians of a look
 _REFUTED = 0.2  # share of the pictures that may refute a point: depth is wrong at outlines
@@ -42,7 +44,7 @@ _COVERAGE = 0.6  # standard deviation over the spacing
 START_OPACITY = 0.9
 """Of added Gaussians, before they are fitted."""
 _SPACINGS = np.geomspace(0.0007, 0.006, 24)  # metres, tried from the finest
-_ON_SKIN = frozenset({"beard", "eyebrows", "make-up", "skin", "mouth", "nose", "eyes", "face"})
+ON_SKIN = frozenset({"beard", "eyebrows", "make-up", "skin", "mouth", "nose", "eyes", "face"})
 """Slots of what moves with the face; all else follows the skull, or the shoulders."""
 HAIR_SLOTS = frozenset({"hair", "beard", "eyebrows"})
 """Slots whose Gaussians are strands."""
@@ -141,10 +143,10 @@ def _unprojected(view: PosedAvatar, one: SeenFrame, slot: str) -> Points:
     along, sigma = None, np.full((len(z), 2), _UNIT)
     if slot in HAIR_SLOTS:
         along = np.zeros_like(means)
-        along[:, :2] = strand_direction(frame.image, _STRAND_SIGMA)[rows, columns]
-        sigma = sigma * (_STRAND, 1 / _STRAND)
+        along[:, :2] = strand_direction(frame.image, STRAND_SIGMA)[rows, columns]
+        sigma = sigma * (STRAND, 1 / STRAND)
     nothing, first = nothing_added(), np.zeros(len(z), np.int32)
-    if slot in _ON_SKIN:
+    if slot in ON_SKIN:
         skin = np.nonzero(view.rig.parts == Part.SKIN)[0]
         corners = view.vertices[view.rig.triangles[skin]]
         nearest = KDTree(corners.mean(1)).query(means)[1]

@@ -349,15 +349,12 @@ def _continued(root: Path, before: Manifest, now: Manifest, asked: int) -> Manif
 
 def _print_deleted(plan: DatasetPlan, manifest: Manifest) -> None:
     """Name the files that are gone from looks that were complete; their frames are drawn again."""
-    from offline.dataset.layout import TRANSFORMS_FILE, Dataset, DatasetLook
+    from offline.dataset.layout import TRANSFORMS_FILE, Dataset
     from offline.dataset.reading import missing_files
     from offline.dataset.transforms import read_transforms
 
     complete = [one for one in manifest.looks if (plan.root / one.name / TRANSFORMS_FILE).is_file()]
-    looks = tuple(
-        DatasetLook(one.name, one, read_transforms(plan.root / one.name, plan.root))
-        for one in complete
-    )
+    looks = tuple(read_transforms(plan.root / one.name, plan.root, one) for one in complete)
     missing = missing_files(Dataset(plan.root, manifest, looks))
     if missing:
         names = ", ".join(str(path) for path in missing[:_NAMED])
@@ -429,8 +426,7 @@ def _complete(plan: DatasetPlan, name: str) -> bool:
     folder = plan.root / name
     if not (folder / TRANSFORMS_FILE).is_file():
         return False
-    frames = read_transforms(folder, plan.root)
-    return all(path.is_file() for frame in frames for path in frame.files.present())
+    return all(path.is_file() for path in read_transforms(folder, plan.root, None).files())
 
 
 @dataclass(frozen=True)

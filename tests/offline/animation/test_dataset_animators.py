@@ -65,7 +65,7 @@ def wholly(
     check: Callable[[Int64Array, GuideMaps, UInt8Array], None],
 ) -> None:
     """Every frame is there, its maps are the rig's, and its picture is as `check` says."""
-    frames = read_transforms(plan.root / ENTRY.name, plan.root)
+    frames = read_transforms(plan.root / ENTRY.name, plan.root, ENTRY).frames
     assert [frame.split for frame in frames] == ["train"] * 4 + ["test"] * 2
     renderer = GuideRenderer(plan.avatar, plan.camera, edited.teacher.look)
     for frame in frames:

@@ -102,12 +102,14 @@ def test_deleted_frames_are_named_and_drawn_again_and_looks_are_added(
 ) -> None:
     root = avatar_file.parent / "set"
     assert make(avatar_file, root, "toy-hat") == 0
-    gone = root / "toy-hat" / "rgb" / "00002.jpg"
-    content = gone.read_bytes()
-    gone.unlink()
+    names = "toy-hat/rgb/00002.jpg", "toy-hat/tracks.npz"
+    gone = {root / name: (root / name).read_bytes() for name in names}
+    for path in gone:
+        path.unlink()
     assert make(avatar_file, root, "toy-hat", "toy-beard") == 0
-    assert "toy-hat/rgb/00002.jpg; they are drawn again" in capsys.readouterr().err
-    assert gone.read_bytes() == content
+    assert f"{names[0]}, {names[1]}; they are drawn again" in capsys.readouterr().err
+    for path, content in gone.items():
+        assert path.read_bytes() == content
     assert [look.name for look in read_dataset(root).looks] == ["source", "toy-hat", "toy-beard"]
 
 
