@@ -17,7 +17,7 @@ from perse_live.gaussians import Gaussians
 
 _SEED = 23
 _NAVY = np.array([0.13, 0.17, 0.30])
-_BRIM_HALF_ANGLE = np.radians(66)
+_BRIM_HALF_ANGLE = np.radians(58)
 
 
 def baseball_cap(avatar: Avatar) -> Attribute:
@@ -100,7 +100,7 @@ def _brim_point(form: HatForm, azimuth: FloatArray, share: FloatArray) -> FloatA
     middle = np.clip(np.cos(azimuth / _BRIM_HALF_ANGLE * np.pi / 2), 0, None) ** 0.55
     out = 0.070 * middle * share
     x = base[:, 0] * (1 + 0.10 * share * middle)
-    y = base[:, 1] - 0.24 * out - 3.6 * x**2 * share - 0.16 * out**2 / 0.07
+    y = base[:, 1] - 0.48 * out - 2.4 * x**2 * share - 0.16 * out**2 / 0.07
     return form.origin + np.stack([x, y, base[:, 2] + out], 1) @ form.axes
 
 
@@ -123,9 +123,9 @@ def _cap_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
         up,
     )
     stitches = 1 - 0.10 * (np.abs(np.mod(s * 13, 2) - 1) < 0.5)
-    contact = 0.75 + 0.25 * ramp(s, 0.0, 0.25)
+    contact = 0.55 + 0.45 * ramp(s, 0.0, 0.3)
     light = form.shape.light
-    tone = _NAVY * light.on(normals) * (stitches * contact)[:, None]
+    tone = 1.15 * _NAVY * light.on(normals) * (stitches * contact)[:, None]
     above = flat(points + 0.0012 * normals, normals, COVERAGE * spacing, tone, opacity=0.96)
     below = flat(
         points - 0.0012 * normals,

@@ -295,6 +295,18 @@ def test_pieces_are_darker_in_a_dark_photo(person: Avatar) -> None:
     assert 0.5 * bright < dark < 0.85 * bright
 
 
+def test_a_cap_s_brim_slopes_down_and_does_not_hang_over_the_temples(
+    pieces: dict[str, Attribute],
+) -> None:
+    """A level brim is a line from the front, and one whose ends hang lower than its tip looks like a helmet's rim."""
+    means = pieces["hat-cap"].added.rigid.means[pieces["hat-cap"].added.regions != Region.HAIR]
+    x, y, z = means.T
+    tip = y[z > z.max() - 0.004].mean()
+    behind = np.abs(z - (z.max() - 0.055)) < 0.006
+    assert y[behind & (np.abs(x) < 0.02)].min() > tip + 0.010
+    assert y[z > z.max() - 0.09].min() > tip - 0.015
+
+
 def test_binding_to_the_surface_gives_back_what_was_bound(person: Avatar) -> None:
     rows = np.nonzero(person.rig.parts == Part.SKIN)[0][:5].astype(np.int32)
     means = person.rig.vertices[person.rig.triangles[rows]].mean(1)
