@@ -11,6 +11,7 @@ import numpy as np
 
 from offline.extra_views import ExtraView, SeenView
 from offline.gaussian_layer import Layer
+from offline.lift.covered_body import CoveredBody
 from offline.likeness import Likeness
 from offline.portrait import Portrait
 from offline.refine.photometric import RefineConfig
@@ -105,6 +106,8 @@ class Observation:
     """(H, W) mask of hair that is built as a separate volume."""
     dressed: BoolArray
     """(H, W) clothes in front of the skin."""
+    covered: CoveredBody
+    """The body behind hair that hangs over it."""
     clothes_barely_shown: bool
     """Too little of the clothes is in the photo to show any of them."""
     sheet_depth: Float32Array

@@ -56,6 +56,7 @@ from offline.lift.clothes import (
     with_collar_edge,
     with_narrow_strips,
 )
+from offline.lift.covered_body import covered_body, covered_layer
 from offline.lift.depth import hair_shell, sheet_depth
 from offline.lift.eyes import eye_layer
 from offline.lift.hair import clear_of_skin, hair_layers, hair_share, hair_surfaces, most_hair
@@ -78,7 +79,7 @@ from offline.rig.personal import personal_head
 from offline.secondary_motion import with_secondary_motion
 from offline.segment import multiclass
 from offline.segment.appearance import portrait_appearance
-from offline.segment.hair_mask import hair_mask
+from offline.segment.hair_mask import hair_mask, with_mixed_edge
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.segment.photo_bottom import with_continued_bottom
@@ -198,6 +199,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     dressed = dressed_pixels(look, chin_row, unit)
     hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, dressed, unit)
+    hair = with_mixed_edge(hair, look, chin_row, unit)
     dressed = with_collar_edge(dressed, geometry, look, unit)
     dressed = with_narrow_strips(
         dressed, look.visible & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
@@ -220,6 +222,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
         observation=Observation(
             hair=hair,
             dressed=dressed,
+            covered=covered_body(geometry, look, hair, dressed, chin_row, unit),
             clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
             sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
             skin_look=skin_look,
@@ -280,6 +283,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
             body_layer(geometry, look, depth, clothes, seen.dressed, barely_shown, unit, rng)
         ),
         borrowed_teeth(geometry, portrait, state.outlined.views, rng),
+        covered_layer(geometry, seen.covered, rng),
     ]
     # What is left is for hair and clothes: half of it for clothes, and what hair needs less than the other half
     share = hair_share(look, seen.hair, unit)
@@ -289,7 +293,9 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         else hair_surfaces(
             geometry,
             look,
-            hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit),
+            hair_shell(
+                geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit, seen.covered.depth
+            ),
             unit,
         )
     )
@@ -303,6 +309,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
             depth,
             seen.hair,
             seen.dressed,
+            seen.covered.mask,
             barely_shown,
             chin_row,
             unit,

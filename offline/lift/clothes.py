@@ -75,7 +75,7 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     large = without_small(dressed & look.visible, PART * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
-    return dressed & np.isin(labels, low[low > 0])
+    return dressed & np.isin(labels, low[low > 0]) & (look.hair < SURE)
 
 
 def _without_islands(dressed: BoolArray, look: Appearance, unit: float) -> BoolArray:
@@ -138,11 +138,12 @@ def without_strips(mask: BoolArray, unit: float) -> BoolArray:
 def _has_bust(
     geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float
 ) -> bool:
-    """Whether the photo shows enough of the clothes, on both sides of the neck, to be the bust.
+    """Whether the photo shows enough of the clothes, or of hair over them, on both sides of the neck, to be the bust.
 
     A bust that ends above the frame's lower edge would float.
     """
-    seen = (clothes > SURE) & look.opaque & look.valid
+    over_clothes = (look.hair > SURE) & _on_shirt(geometry, look)
+    seen = ((clothes > SURE) | over_clothes) & look.opaque & look.valid
     neck = geometry.neck_axis(COLLAR).astype(np.float32)
     middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
     sides = (
@@ -158,6 +159,7 @@ def sheet_layer(
     depth: Float32Array,
     hair: BoolArray,
     dressed: BoolArray,
+    covered: BoolArray,
     barely_shown: bool,
     chin_row: float,
     unit: float,
@@ -166,14 +168,15 @@ def sheet_layer(
 ) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
-    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. barely_shown: as of
-    `clothes_barely_shown`; budget: about how many Gaussians there may be.
+    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. covered: (H, W)
+    hair with the completed body behind it; barely_shown: as of `clothes_barely_shown`; budget: about how many Gaussians there
+    may be.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
-    covered = erode(rig_skin, 1.0 * unit) & ~dressed
+    on_rig = erode(rig_skin, 1.0 * unit) & ~dressed
     person = look.visible & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
-    mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
+    mask = person & ~np.where(below_chin & ~covered, erode(hair, 2 * unit), hair) & ~on_rig
     # The body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
     if barely_shown:
         mask &= ~(dressed | _on_shirt(geometry, look))
@@ -196,7 +199,7 @@ def sheet_layer(
     purity = np.where(
         is_skin & (alpha > OPAQUE), np.minimum(sample(look.purity, at), from_clothes), 1
     )
-    purity = np.where(covered[y, x], 0, purity)  # the neck behind the jaw
+    purity = np.where(on_rig[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: the skin's colour is used there
     skin_color = _spread_color(look, look.pure_skin)
     # and where a lock or a shadow is misclassified as skin: it would float next to the face when the head turns

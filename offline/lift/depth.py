@@ -66,12 +66,19 @@ class HairShell:
 
 
 def hair_shell(
-    geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, chin_row: float, unit: float
+    geometry: PhotoGeometry,
+    wisps: BoolArray,
+    alpha: Float32Array,
+    chin_row: float,
+    unit: float,
+    body: Float32Array | None = None,
 ) -> HairShell:
     """Inflate the hair.
 
     wisps: (H, W) pixels of hair, also where it is thin; alpha: (H, W) the person's matte; chin_row: pixels; unit: pixels, eye
-    distance / 115. Thin edges get the depth of the nearest solid hair, or they would lie in the silhouette's plane.
+    distance / 115; body: (H, W) metres along the camera's z, of shoulders and chest behind hair, infinite elsewhere: hair lies on
+    them, and has no back of its own there. Thin edges get the depth of the nearest solid hair, or they would lie in the
+    silhouette's plane.
     """
     hair = wisps & (alpha > 0.5)
     plane = float(geometry.neck_axis(0.0)[2])
@@ -83,13 +90,16 @@ def hair_shell(
             wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _HAIR_LIFT, np.inf
         ),
     )
+    free = hair
+    if body is not None:
+        front, free = np.minimum(front, body - _HAIR_LIFT), hair & ~np.isfinite(body)
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > PART * unit**2)
     short = bool(
         (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < PART * unit**2
     )
     cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
-    silhouette = _silhouette(hair, hair | (cranium & (alpha > VISIBLE)), unit, long=long) & (
+    silhouette = _silhouette(free, free | (cranium & (alpha > VISIBLE)), unit, long=long) & (
         alpha > 0.5
     )
     back = _back_depth(geometry, silhouette, plane)

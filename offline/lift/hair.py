@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.images import blur, dilate, distance_to, fill_from, nearest_true, sample
+from offline.images import (
+    blur,
+    dilate,
+    distance_to,
+    fill_from,
+    nearest_true,
+    sample,
+    strand_direction,
+)
 from offline.lift.depth import HairShell, rim_strip
 from offline.lift.pixel_mesh import (
     GridMesh,
@@ -179,24 +186,6 @@ def hair_weights(points: FloatArray) -> Float32Array:
     return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(
         np.float32
     )
-
-
-def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
-    """Main direction of fine lines (H, W, 2), unit, x right and y down, from the structure tensor (Bigun & Granlund 1987).
-
-    Without structure the direction tends to straight down.
-    """
-    luminance = blur(image @ np.array([0.299, 0.587, 0.114], np.float32), 0.8)
-    gx, gy = (
-        np.asarray(cv2.Sobel(luminance, cv2.CV_32F, *order), np.float32)
-        for order in ((1, 0), (0, 1))
-    )
-    xx, yy, xy = blur(gx * gx, sigma), blur(gy * gy, sigma), blur(gx * gy, sigma)
-    prior = 0.15 * float(np.median(xx + yy)) + 1e-6
-    # Across the gradient; the prior is a gradient along x
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
-    direction = np.stack([np.cos(angle), np.sin(angle)], -1)
-    return np.where(direction[..., 1:] < 0, -direction, direction).astype(np.float32)
 
 
 def _along(flow: Float32Array, points: GridPoints) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians that describe the colours of a part of the picture."""
+"""Mixtures of Gaussians that describe the colours of a part of the picture, and how fine its lines are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import numpy as np
 from offline.priors import ENOUGH
 from perse_live.arrays import Float32Array, FloatArray
 
+_NOISE = (14.0, 5.0, 5.0, 3.0)  # variances added to those of L, a, b and the fourth feature
+
 
 @dataclass(frozen=True)
 class ColorMixture:
-    """Weighted Gaussians in CIELAB."""
+    """Weighted Gaussians of D features: CIELAB, or that and one more in its units."""
 
     log_weights: FloatArray  # (K,)
-    means: FloatArray  # (K, 3)
-    precisions: FloatArray  # (K, 3, 3)
+    means: FloatArray  # (K, D)
+    precisions: FloatArray  # (K, D, D)
     log_determinants: FloatArray  # (K,) of the covariances
 
 
 def color_mixture(colors: Float32Array, components: int) -> ColorMixture | None:
-    """Gaussians around k-means clusters of colours (N, 3) in Lab; None if there are too few to learn from."""
+    """Gaussians around k-means clusters of colours (N, D) in Lab; None if there are too few to learn from."""
     if len(colors) < ENOUGH:
         return None
     if len(colors) > 4000:
@@ -39,7 +41,7 @@ def color_mixture(colors: Float32Array, components: int) -> ColorMixture | None:
     )
     groups = [colors[labels[:, 0] == k] for k in range(components)]
     groups = [g for g in groups if len(g) >= 20]
-    covariances = [np.cov(g.T) + np.diag([14.0, 5.0, 5.0]) for g in groups]
+    covariances = [np.cov(g.T) + np.diag(_NOISE[: g.shape[1]]) for g in groups]
     return ColorMixture(
         np.log([len(g) / len(colors) for g in groups]),
         np.stack([g.mean(0) for g in groups]),
@@ -49,9 +51,9 @@ def color_mixture(colors: Float32Array, components: int) -> ColorMixture | None:
 
 
 def log_likelihood(mixture: ColorMixture | None, lab: Float32Array) -> FloatArray:
-    """Log likelihood (H, W) of colours (H, W, 3) in Lab; -25 means "no match", as everywhere without a mixture."""
+    """Log likelihood (...,) of colours (..., D); -25 means "no match", as everywhere without a mixture."""
     if mixture is None:
-        return np.full(lab.shape[:2], -25.0)
+        return np.full(lab.shape[:-1], -25.0)
     parts: list[FloatArray] = []
     for k, mean in enumerate(mixture.means):
         offset = lab - mean

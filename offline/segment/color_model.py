@@ -17,6 +17,7 @@ from offline.priors import ENOUGH, PART, PIECE
 from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
 from offline.segment.color_mixture import color_mixture, log_likelihood
 from offline.segment.contract import OPAQUE, VISIBLE, PartMaps, Segmenter, with_background
+from offline.segment.hair_over_body import with_hair_over_body
 from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.head.landmarks import BROW_PEAKS, CHIN, EYE_CORNERS, FOREHEAD_TOP
@@ -103,7 +104,7 @@ def classify_parts(
         -1,
     )
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
-    return _tidied(
+    parts = _tidied(
         _smoothed(
             told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit),
             image,
@@ -113,6 +114,7 @@ def classify_parts(
         face,
         alpha,
     )
+    return with_hair_over_body(parts, image, alpha, face.height, face.across, face.oval, face.unit)
 
 
 def tidied(parts: PartMaps, landmarks: FloatArray, alpha: Float32Array) -> PartMaps:

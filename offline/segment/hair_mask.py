@@ -9,7 +9,7 @@ from offline.images import dilate, opened, without_small
 from offline.priors import NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.segment.appearance import Appearance
-from offline.segment.contract import PartMaps
+from offline.segment.contract import SURE, PartMaps
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
@@ -40,6 +40,19 @@ def hair_mask(
     hair |= _above_eyes(geometry, off & ~dressed, hair, unit)
     hair = without_small(hair, PIECE * unit**2)
     return hair if hair.sum() >= PART * unit**2 else np.zeros_like(hair)
+
+
+def with_mixed_edge(hair: BoolArray, look: Appearance, chin_row: float, unit: float) -> BoolArray:
+    """Hair (H, W) with the mixed pixels around it and narrow strips beside it below the chin.
+
+    On the body, they would be fragments once the hair is cut.
+    """
+    below = np.arange(len(hair))[:, None] > chin_row
+    hanging = hair & below
+    with_mixed = hair | (dilate(hanging, NARROW * unit) & below & look.visible)
+    rest = look.visible & below & ~with_mixed & (look.skin < SURE)
+    strips = rest & ~opened(rest, 2 * NARROW * unit) & dilate(hanging, 4 * NARROW * unit)
+    return with_mixed | strips
 
 
 def _slits(geometry: PhotoGeometry, off: BoolArray, hair: BoolArray, unit: float) -> BoolArray:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.lift.hair import hair_weights, strand_direction
+from offline.images import strand_direction
+from offline.lift.hair import hair_weights
 from offline.looks.assembly import flat
 from offline.training.posed_avatar import DEPTH_TOLERANCE, PosedAvatar, SeenFrame
 from perse_live.animate import (

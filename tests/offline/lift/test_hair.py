@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.images import dilate, sample
+from offline.images import dilate, sample, strand_direction
 from offline.lift.depth import hair_shell
-from offline.lift.hair import hair_layers, hair_share, hair_surfaces, hair_weights, strand_direction
+from offline.lift.hair import hair_layers, hair_share, hair_surfaces, hair_weights
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
 from offline.segment.appearance import Appearance

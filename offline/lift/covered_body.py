@@ -1,0 +1,123 @@
+"""Shoulders and chest behind hair that hangs over them: completed, so that another hairstyle bares whole clothes and skin.
+
+The photo shows neither their outline nor their colours. The outline is the fitted rig's, moved in each column of the picture by
+as much as the photo's differs from it in the nearest columns that show it; classes and colours are those of the body around the
+hair, each class's from its own pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
+from offline.images import dilate, fill_from, sample
+from offline.lift.depth import sheet_depth
+from offline.lift.pixel_mesh import grid_mesh, scatter
+from offline.priors import ENOUGH, NARROW
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import COLLAR
+from offline.segment.appearance import Appearance
+from perse_live.arrays import BoolArray, Float32Array
+from perse_live.head.rig import Part
+from perse_live.raster import rasterise
+from perse_live.regions import Region
+
+_SPACING = 0.004  # metres between Gaussians: about as on plain clothes
+_BEHIND = 0.002  # metres behind what is seen, where both overlap
+
+
+@dataclass(frozen=True, eq=False)
+class CoveredBody:
+    """The body behind hair, on the photo's pixel grid."""
+
+    mask: BoolArray
+    """(H, W) hair with the body behind it."""
+    dressed: BoolArray
+    """(H, W) where it has clothes."""
+    image: Float32Array
+    """(H, W, 3) sRGB: its completed colours."""
+    depth: Float32Array
+    """(H, W) metres along the camera's z: of its surface, continued under the edge of what is seen; infinite elsewhere."""
+
+
+def covered_body(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    hair: BoolArray,
+    dressed: BoolArray,
+    chin_row: float,
+    unit: float,
+) -> CoveredBody:
+    """Complete the body behind `hair` (H, W) below the chin.
+
+    dressed: (H, W) visible clothes; chin_row: pixels; unit: pixels, eye distance / 115.
+    """
+    below = np.arange(len(hair))[:, None] > chin_row
+    rig = rasterise(
+        geometry.vertices,
+        np.ascontiguousarray(geometry.rig.triangles[geometry.rig.parts == Part.BODY]),
+        geometry.camera,
+    ).covered
+    beside = dilate(hair, 2 * NARROW * unit)
+    silhouette = _silhouette(geometry, rig, look, beside, chin_row)
+    mask = hair & below & look.person & look.valid & silhouette
+    body = look.opaque & look.valid & below & ~beside & (dressed | rig)
+    if body.sum() < ENOUGH or not mask.any():
+        none = np.zeros_like(mask)
+        return CoveredBody(none, none, look.image, np.full(mask.shape, np.inf, np.float32))
+    # Under the edge of what is seen, too, or a seam of holes would lie there
+    edge = dilate(mask, 2 * NARROW * unit) & (dressed | rig) & look.opaque & look.valid & below
+    whole = mask | (edge & silhouette & ~hair)
+    clothes = fill_from((dressed & body).astype(np.float32), body) > 0.5
+    known = [part for part in (body & dressed, body & ~dressed) if part.any()]
+    colors = [fill_from(np.where(part[..., None], look.image, 0), part) for part in known]
+    image = np.where(clothes[..., None], colors[0], colors[-1])
+    alpha = np.where(hair & below, mask, look.alpha).astype(np.float32)
+    depth = sheet_depth(geometry, dressed | (mask & clothes), alpha, unit)
+    depth = np.where(mask, depth, depth + np.float32(_BEHIND))
+    return CoveredBody(mask, whole & clothes, image, np.where(whole, depth, np.float32(np.inf)))
+
+
+def _silhouette(
+    geometry: PhotoGeometry, rig: BoolArray, look: Appearance, hair: BoolArray, chin_row: float
+) -> BoolArray:
+    """(H, W) below the outline of the rig's body (H, W), moved to the photo's where no hair is near. hair: (H, W)."""
+    height, columns = len(rig), np.arange(rig.shape[1])
+    person = (look.person | ~look.valid) & (np.arange(height)[:, None] > chin_row)
+    outline, first = (np.where(mask.any(0), mask.argmax(0), height) for mask in (rig, person))
+    inside = (outline < height) & (first < height) & (first > chin_row + 1)
+    shows = inside & ~hair.any(0) & look.valid[np.minimum(first, height - 1), columns]
+    neck = int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
+    known = {neck: 0.0}
+    for side in (-1, 1):
+        own = shows & ((columns - neck) * side > 0)
+        mirrored = not own.any()  # as the other shoulder
+        for column in columns[shows if mirrored else own]:
+            at = 2 * neck - column if mirrored else column
+            known[int(at)] = float(first[column] - outline[column])
+    at = sorted(known)
+    shift = np.interp(columns, at, [known[column] for column in at])
+    return np.arange(height)[:, None] >= outline + shift
+
+
+def covered_layer(geometry: PhotoGeometry, covered: CoveredBody, rng: np.random.Generator) -> Layer:
+    """Opaque Gaussians of the body behind hair, which refinement leaves as they are."""
+    mesh = grid_mesh(geometry.camera, covered.depth, np.isfinite(covered.depth))
+    if not len(mesh.triangles):
+        return empty_layer()
+    points = scatter(mesh, _SPACING, rng=rng)
+    layer = surface_layer(
+        points.means,
+        points.normals,
+        points.spacing * COVERAGE,
+        sample(covered.image, points.pixels),
+        Region.CLOTHES,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )
+    x, y = points.pixels.astype(int).T
+    layer.regions[~covered.dressed[y, x]] = int(Region.SKIN)
+    return layer
