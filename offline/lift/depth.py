@@ -92,7 +92,11 @@ def hair_shell(
     )
     free = hair
     if body is not None:
-        front, free = np.minimum(front, body - _HAIR_LIFT), hair & ~np.isfinite(body)
+        on_body = hair & np.isfinite(body)
+        # At the person's edge it goes round the shoulder, but not where it comes down to it
+        round_it = ramp(distance_to(~on_body & hair), 0.0, _JOINED * unit) * on_body
+        front = np.minimum(front + round_it * _bent_back(alpha > 0.3, unit), body - _HAIR_LIFT)
+        free = hair & ~on_body
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > PART * unit**2)
     short = bool(
@@ -286,12 +290,17 @@ def sheet_depth(
         np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth)
     )
     cloth_depth = _around_neck(geometry, cloth_depth, behind_jaw)
-    from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
-    rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
+    rim = _bent_back(alpha > 0.3, unit)
     # an ear's rim, a cheek: skin beyond the head's outline goes on from it, or a gap would open between the two
     beside = np.where(body[rows, columns], rim, np.minimum(rim, _HEAD_RIM))
     beside = beside * ramp(distance_to(np.isfinite(geometry.head_depth)), 0.0, _JOINED * unit)
     return np.where(clothes, cloth_depth + rim, skin_depth + beside).astype(np.float32)
+
+
+def _bent_back(person: BoolArray, unit: float) -> FloatArray:
+    """(H, W) metres by which a limb's surface lies farther back towards the person's edge. person: (H, W)."""
+    from_edge = np.clip(distance_to(~person) / (22 * unit), 0, 1)
+    return 0.05 * (1 - np.sqrt(np.clip(1 - (1 - from_edge) ** 2, 0, 1)))
 
 
 def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32Array:
