@@ -95,7 +95,7 @@ def hair_shell(
         on_body = hair & np.isfinite(body)
         # At the person's edge it goes round the shoulder, but not where it comes down to it
         round_it = ramp(distance_to(~on_body & hair), 0.0, _JOINED * unit) * on_body
-        front = np.minimum(front + round_it * _bent_back(alpha > 0.3, unit), body - _HAIR_LIFT)
+        front = np.minimum(front + round_it * _bent_back(alpha > 0.3, unit), body - _HAIR_THICKNESS)
         free = hair & ~on_body
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > PART * unit**2)
