@@ -72,7 +72,8 @@ def covered_body(
     whole = mask | (edge & silhouette & ~hair)
     clothes = fill_from((dressed & body).astype(np.float32), body) > 0.5
     known = [part for part in (body & dressed, body & ~dressed) if part.any()]
-    colors = [fill_from(np.where(part[..., None], look.image, 0), part) for part in known]
+    neck = _neck_column(geometry)
+    colors = [_filled(look.image, part, neck) for part in known]
     image = np.where(clothes[..., None], colors[0], colors[-1])
     alpha = np.where(hair & below, mask, look.alpha).astype(np.float32)
     depth = sheet_depth(geometry, dressed | (mask & clothes), alpha, unit)
@@ -89,7 +90,7 @@ def _silhouette(
     outline, first = (np.where(mask.any(0), mask.argmax(0), height) for mask in (rig, person))
     inside = (outline < height) & (first < height) & (first > chin_row + 1)
     shows = inside & ~hair.any(0) & look.valid[np.minimum(first, height - 1), columns]
-    neck = int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
+    neck = _neck_column(geometry)
     known = {neck: 0.0}
     for side in (-1, 1):
         own = shows & ((columns - neck) * side > 0)
@@ -100,6 +101,20 @@ def _silhouette(
     at = sorted(known)
     shift = np.interp(columns, at, [known[column] for column in at])
     return np.arange(height)[:, None] >= outline + shift
+
+
+def _neck_column(geometry: PhotoGeometry) -> int:
+    """Pixels: where the body's symmetry plane is seen."""
+    return int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
+
+
+def _filled(image: Float32Array, known: BoolArray, middle: int) -> Float32Array:
+    """Colours (H, W, 3) of `known` (H, W), elsewhere those across the `middle` column, and where neither is known, smooth."""
+    columns = 2 * middle - np.arange(known.shape[1])
+    across = np.clip(columns, 0, known.shape[1] - 1)
+    mirrored = known[:, across] & (columns == across)
+    colors = np.where(known[..., None], image, image[:, across])
+    return fill_from(np.where((known | mirrored)[..., None], colors, 0), known | mirrored)
 
 
 def covered_layer(geometry: PhotoGeometry, covered: CoveredBody, rng: np.random.Generator) -> Layer:
