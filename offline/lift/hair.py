@@ -104,8 +104,7 @@ def hair_surfaces(
 ) -> tuple[GridMesh, ...]:
     """Front, inner lining, back and edge of the hair. unit: pixels, eye distance / 115."""
     camera = geometry.camera
-    thick = (shell.back - shell.front > 0.02) | ~shell.back_mask  # or on the body
-    thick &= distance_to(~look.opaque) > 4 * unit
+    thick = (distance_to(~look.opaque) > 4 * unit) & (shell.back - shell.front > 0.02)
     return (
         grid_mesh(camera, shell.front, shell.front_mask & look.visible),
         grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
