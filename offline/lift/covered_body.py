@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
-from offline.images import dilate, fill_from, sample
+from offline.images import dilate, fill_from, sample, without_small
 from offline.lift.depth import sheet_depth
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.priors import ENOUGH, NARROW
+from offline.priors import ENOUGH, NARROW, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import COLLAR
 from offline.segment.appearance import Appearance
@@ -62,7 +62,7 @@ def covered_body(
     ).covered
     beside = dilate(hair, 2 * NARROW * unit)
     silhouette = _silhouette(geometry, rig, look, beside, chin_row)
-    mask = hair & below & look.person & look.valid & silhouette
+    mask = without_small(hair & below & look.person & look.valid & silhouette, PIECE * unit**2)
     body = look.opaque & look.valid & below & ~beside & (dressed | rig)
     if body.sum() < ENOUGH or not mask.any():
         none = np.zeros_like(mask)
