@@ -19,7 +19,16 @@ from offline.images import (
     sample,
 )
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, individual_row, painted_row, row_mesh
+from offline.lift.teeth import (
+    ENAMEL,
+    LOWER,
+    ROWS,
+    carriers,
+    individual_row,
+    longer_row,
+    painted_row,
+    row_mesh,
+)
 from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
@@ -100,17 +109,20 @@ def mouth_layer(
         light = _light_of_teeth(look, opening, light)
     seen = ramp(distance_to(~opening) - distance_to(opening), -1.0, 1.5) * (gap > _WIDE_OPENING)
     (own,) = rng.spawn(1)
-    layers = [
-        *(
-            painted_row(geometry, individual_row(row, own), light, seen.astype(np.float32))
-            for row in ROWS
-        ),
-        *_flesh(geometry, _skin_color(look), _lip_color(look, landmarks), rng),
-        _shade(geometry, light, gap),
+    flesh = _flesh(geometry, _skin_color(look), _lip_color(look, landmarks), rng)
+    shown = (
+        photographed_teeth(geometry, look, opening, rng) if gap > _LEAST_OPENING else empty_layer()
+    )
+    rows = [
+        painted_row(
+            geometry,
+            individual_row(longer_row(row) if len(shown.gaussians) else row, own),
+            light,
+            seen.astype(np.float32),
+        )
+        for row in ROWS
     ]
-    if gap > _LEAST_OPENING:
-        layers.append(photographed_teeth(geometry, look, opening, rng))
-    return join(*layers)
+    return join(*rows, *flesh, _shade(geometry, light, gap), shown)
 
 
 def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:

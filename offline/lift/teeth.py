@@ -55,6 +55,7 @@ _SHADED = (14.0, 36.0)
 # Metres from the midline from which upper teeth take the photo's colours
 _ASIDE = (0.011, 0.017)
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
+_LONGER = 1.0  # millimetres by which a person's upper teeth may be longer than the average's
 # Standard deviations between people, at the lower end of what dental anatomy gives, since neighbours agree: of sizes, as a share;
 # of how far an edge stands back, millimetres; of brightness.
 _VARIED, _MISPLACED, _SHADES_VARY = 0.03, 0.15, 0.025
@@ -103,6 +104,16 @@ def individual_row(row: Row, rng: np.random.Generator) -> Row:
         crowns=tuple(tuple(crown) for crown in crowns.tolist()),
         shades=rng.normal(1, _SHADES_VARY, (count, 2)),
     )
+
+
+def longer_row(row: Row) -> Row:
+    """A row that reaches as far as teeth of a photo may (`row_mesh`), so that it stands behind them without a gap."""
+    return replace(row, edge=row.edge - _longer(row) * 1e-3)
+
+
+def _longer(row: Row) -> float:
+    """Millimetres."""
+    return _LONGER if row.part is Part.TEETH_UPPER else 0.0
 
 
 @dataclass(frozen=True)
@@ -214,9 +225,12 @@ def painted_row(
 
 
 def row_mesh(geometry: PhotoGeometry, row: Row) -> tuple[Float32Array, Int32Array]:
-    """The front of a row as a mesh in the person's mouth: vertices (V, 3) metres, camera frame, and triangles (T, 3)."""
+    """The front of a row as a mesh in the person's mouth: vertices (V, 3) metres, camera frame, and triangles (T, 3).
+
+    The upper row reaches `_LONGER` past its edge, for people whose teeth are longer than the average's.
+    """
     along = np.linspace(-34, 34, 69)
-    heights = np.array([0.0, 3.0, 6.0, 9.0, 12.0])
+    heights = np.array([-_longer(row), 3.0, 6.0, 9.0, 12.0])
     distance, height = (grid.ravel() for grid in np.meshgrid(along, heights, indexing="ij"))
     vertices = np.c_[_face_of(row, distance, height)[0], np.ones(len(distance))] @ _to_person(
         geometry, row.part

