@@ -1,4 +1,6 @@
-"""Teeth of the photo come with its smile; when the eye turns, the iris in the veil goes, and the white is lit."""
+"""Teeth of the photo come with its smile; when the eye turns, the iris in the veil goes, that of the ball is
+even, and the white is lit.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.correctives.glances import with_glances
+from offline.correctives.glances import iris_centre, with_glances
 from offline.correctives.photo_teeth import with_photo_teeth
 from offline.looks.face.rest_positions import landmarks_on, on_part, places_at_rest
 from perse_live.avatar import Avatar, corrected
@@ -71,7 +73,7 @@ def test_a_glance_counts_from_rest_and_from_the_photo_s_own_gaze(left: float, ri
 
 
 @pytest.mark.slow
-def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_stays(
+def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_is_even(
     astronaut_avatar: Avatar,
 ) -> None:
     places = places_at_rest(astronaut_avatar).astype(np.float64)
@@ -83,12 +85,28 @@ def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_stays(
         out = places - astronaut_avatar.rig.eye_centers[eye]
         angle = np.arctan2(np.hypot(out[:, 0], out[:, 1]), out[:, 2])
         ball = on_part(astronaut_avatar, part)
-        iris, white = (
-            ball & (angle > low) & (angle < high) for low, high in ((0, 0.4), (0.9, 1.3))
+        pupil, iris, white = (
+            ball & (angle > low) & (angle < high)
+            for low, high in ((0, 0.05), (0.24, 0.3), (0.9, 1.3))
         )
-        assert iris.any() and white.any()
-        np.testing.assert_allclose(turned[iris], ahead[iris], atol=0.01)
+        assert pupil.any() and iris.any() and white.any()
+        np.testing.assert_allclose(turned[pupil], ahead[pupil], atol=0.01)
+        assert turned[iris].std() < 0.6 * ahead[iris].std()
         assert 1.1 < np.median(turned[white] / ahead[white]) < 1.35
+
+
+@given(st.floats(-0.3, 0.3), st.floats(0.02, 0.4), st.integers(0, 1000))
+def test_the_centre_of_an_iris_is_where_its_edge_is_seen(
+    offset: float, dark: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    flat = rng.uniform(-1.9, 1.9, (900, 2))
+    ring = np.hypot(flat[:, 0] - offset, flat[:, 1])
+    brightness = np.where(ring < 1, dark, 0.8) + rng.normal(0, 0.02, len(flat))
+    brightness[flat[:, 1] > 0.8] = 0.1  # the lid's shadow
+    found = iris_centre(flat, brightness)
+    assert found is not None and abs(found - offset) < 0.1
+    assert iris_centre(flat, np.full(len(flat), 0.5)) is None  # no edge
 
 
 @pytest.mark.slow
