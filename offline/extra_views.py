@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from offline.gaussian_layer import Layer, empty_layer
@@ -49,8 +48,6 @@ class ExtraView:
     name: str
     portrait: Portrait
     fit: PhotoFit
-    sharpness: float
-    """Of the face, relative to the portrait's, at most 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +98,8 @@ def fit_views(
     fits = fit_identity(
         [portrait.detection, *(other.detection for _, other in found)], portrait.camera, model
     )
-    sharp = max(_sharpness(portrait), 1e-6)
     views = [
-        ExtraView(name, other, fit, float(np.clip(_sharpness(other) / sharp, 0.2, 1)))
-        for (name, other), fit in zip(found, fits[1:], strict=True)
+        ExtraView(name, other, fit) for (name, other), fit in zip(found, fits[1:], strict=True)
     ]
     return fits[0], views, warnings
 
@@ -144,10 +139,7 @@ def view_geometry(
 
 
 def borrowed_teeth(
-    geometry: PhotoGeometry,
-    portrait: Portrait,
-    views: Sequence[SeenView],
-    rng: np.random.Generator,
+    geometry: PhotoGeometry, portrait: Portrait, views: Sequence[SeenView], rng: np.random.Generator
 ) -> Layer:
     """The teeth of the further picture that shows most of them, where they are in the portrait's pose.
 
@@ -192,13 +184,3 @@ def _rigid(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:
     left, _, right = np.linalg.svd((b - b.mean(0)).T @ (a - a.mean(0)))
     turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
     return turn, b.mean(0) - turn @ a.mean(0)
-
-
-def _sharpness(portrait: Portrait) -> float:
-    """Variance of the Laplacian over the face of the cut-out."""
-    points = portrait.detection.landmarks[:, :2]
-    low, high = np.maximum(points.min(0).astype(int), 0), points.max(0).astype(int) + 1
-    grey = cv2.cvtColor(
-        np.ascontiguousarray(portrait.rgb[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2GRAY
-    )
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())

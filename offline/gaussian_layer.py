@@ -15,6 +15,10 @@ COVERAGE = 0.66
 """Standard deviation over spacing at which opaque splats of a hexagonal packing leave no see-through."""
 
 
+COLOR_RANGE = (0.002, 0.998)
+"""sRGB between which Gaussians' colours are kept, so that logarithms and quantisation hold."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """N Gaussians of one kind."""
@@ -89,7 +93,7 @@ def surface_layer(
         quats,
         scales.astype(np.float32),
         _full(opacity, count),
-        np.clip(colors, 0.002, 0.998).astype(np.float32),
+        np.clip(colors, *COLOR_RANGE).astype(np.float32),
     )
     rows = np.full(count, -1, np.int32) if triangles is None else triangles.astype(np.int32)
     return Layer(

@@ -5,8 +5,6 @@ Its file is fetched by the commands that build; where it is not there, nothing i
 
 from __future__ import annotations
 
-import itertools
-
 import cv2
 import numpy as np
 
@@ -16,9 +14,7 @@ from perse_live.quiet import quiet_stderr
 
 _MOST_HANDS = 4
 _CONFIDENCE = 0.3  # of a palm and of its landmarks; hands against skin score low, and no other thing in a portrait looks like one
-_WRIST, _KNUCKLES = 0, (1, 5, 9, 13, 17)  # landmarks: the palm's outline
-_FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
-_FINGER_WIDTH = 0.3  # of the distance between the first and the last knuckle
+_FINGER_WIDTH = 0.3  # of the palm's width, between the first and the last knuckle
 
 
 def covered_by_hands(
@@ -56,13 +52,12 @@ def _hands(rgb: UInt8Array) -> list[FloatArray]:
 
 def _draw(mask: UInt8Array, points: FloatArray) -> None:
     """Fill a hand. mask: (H, W), changed in place; points: (21, 2) pixels."""
-    rounded = points.astype(np.int32)
-    width = max(
-        1,
-        round(_FINGER_WIDTH * float(np.linalg.norm(points[_KNUCKLES[1]] - points[_KNUCKLES[-1]]))),
-    )
-    cv2.fillConvexPoly(mask, cv2.convexHull(rounded[[_WRIST, *_KNUCKLES]]), 1)
-    for one, other in itertools.chain.from_iterable(
-        itertools.pairwise(finger) for finger in _FINGERS
-    ):
-        cv2.line(mask, rounded[one].tolist(), rounded[other].tolist(), 1, width)
+    from mediapipe.tasks.python.vision import HandLandmarksConnections as Connections
+
+    rounded, across = points.astype(np.int32), float(np.linalg.norm(points[5] - points[17]))
+    palm = {end for one in Connections.HAND_PALM_CONNECTIONS for end in (one.start, one.end)}
+    cv2.fillConvexPoly(mask, cv2.convexHull(rounded[sorted(palm)]), 1)
+    for bone in Connections.HAND_CONNECTIONS:
+        if bone not in Connections.HAND_PALM_CONNECTIONS:
+            ends = (rounded[bone.start].tolist(), rounded[bone.end].tolist())
+            cv2.line(mask, *ends, 1, max(1, round(_FINGER_WIDTH * across)))

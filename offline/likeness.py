@@ -14,8 +14,6 @@ from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.splatting import CpuRasterizer
 
-_INSIDE = 0.5  # of the matte, from which a pixel counts as the person's
-
 
 @dataclass(frozen=True)
 class Likeness:
@@ -56,7 +54,7 @@ def likeness(
     the avatar has a hole, black counts against it.
     """
     error = drawn[..., :3].astype(np.float64) - photo * matte[..., None].astype(np.float64)
-    person = matte > _INSIDE
+    person = matte > 0.5
     return Likeness(_psnr(error[person]), _psnr(error[person & oval]))
 
 

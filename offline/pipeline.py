@@ -69,7 +69,6 @@ from offline.portrait import find_portrait
 from offline.refine.below_frame import with_strip_below
 from offline.refine.color_bounds import within_seen_colors
 from offline.refine.coupling import color_prior, with_followed_changes
-from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
 from offline.refine.pixel_weights import pixel_weights
 from offline.rig.anatomy import head_charts
@@ -198,7 +197,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     look, geometry, charts = state.segmentation.look, state.outlined.geometry, state.outlined.charts
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     dressed = dressed_pixels(look, chin_row, unit)
-    hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, dressed, unit)
+    hair = hair_mask(geometry, look, charts.ears, dressed, unit)
     hair = with_mixed_edge(hair, look, chin_row, unit)
     dressed = with_collar_edge(dressed, geometry, look, unit)
     dressed = with_narrow_strips(
@@ -327,7 +326,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         len(layer),
         {region.name: int((layer.regions == region).sum()) for region in Region},
     )
-    return replace(state, lifted=without_floaters(layer, portrait.camera))
+    return replace(state, lifted=layer)
 
 
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
@@ -398,7 +397,7 @@ def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
     """Measure the avatar's PSNR in the photo's view; a low one adds a warning to its file."""
     avatar, portrait = state.avatar, state.portrait
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
-    matte = np.where(portrait.made_up, 0, state.segmentation.look.matte)
+    matte = np.where(portrait.made_up, 0, state.segmentation.look.alpha)
     like = likeness(own_view(avatar), portrait.rgb, matte, oval)
     _log.info(
         "the photo's own view: %.1f dB, face %.1f dB, %d Gaussians",

@@ -11,6 +11,10 @@ DARKEST = 0.02
 SAME_PLACE = 0.006
 """Metres within which two points are one place of the surface: the tolerance of visibility tests against the rig's depth, which
 is off by some millimetres where landmarks are few, and of mirror points."""
+USUAL_SKIN = (0.72, 0.55, 0.47)
+"""sRGB, where the photo shows no skin."""
+BESIDE_EDGE = (1, 6)
+"""Rows beside the photo's edge that say what goes on beyond it; the first is mixed with what is outside."""
 NARROW = 2.4
 """Pixels: half the width of strips that are no part of their own: shadows and mixed pixels at borders. At 3
 the astronaut's border steps (`eval --portraits`) rise by 0.6."""

@@ -7,12 +7,12 @@ photo's camera; turned views turn the head about its middle.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from offline.build_state import BuildState
 from offline.gaussian_layer import COVERAGE, surface_layer
@@ -32,43 +32,32 @@ from perse_live.regions import Region
 from perse_live.rotations import FACING_CAMERA, from_euler_degrees, multiply, to_quat
 from perse_live.splatting import CpuRasterizer
 
-Rgb = tuple[int, int, int]
 _SIDE = 384  # pixels of a panel
 _MARGIN, _CAPTION = 10, 40  # pixels
 _PAPER, _INK, _GREY = (255, 255, 255), (34, 34, 34), 0.62
-_GREEN, _RED, _BLUE, _AMBER, _VIOLET = (
-    (46, 160, 67),
-    (214, 56, 56),
-    (52, 110, 214),
-    (226, 158, 38),
-    (150, 80, 190),
-)
+_GREEN, _RED, _BLUE = (ImageColor.getrgb(name)[:3] for name in ("seagreen", "crimson", "royalblue"))
+_AMBER = ImageColor.getrgb("orange")[:3]
 _GAIN = 4.0  # of the error map
 _OVERLAY = 0.6  # share of what is drawn over the portrait
-_REGION_COLORS: dict[Region, Rgb] = {
-    Region.SKIN: (233, 190, 160),
-    Region.LIPS: _RED,
-    Region.SCALP: (120, 90, 60),
-    Region.EYE: _BLUE,
-    Region.TEETH: (250, 250, 235),
-    Region.TONGUE: (240, 120, 140),
-    Region.MOUTH: (110, 20, 30),
-    Region.HAIR: _AMBER,
-    Region.HAIR_BACK: (150, 110, 20),
-    Region.CLOTHES: _GREEN,
-    Region.BODY: (110, 200, 190),
-    Region.LASHES: (20, 20, 20),
-    Region.ACCESSORY: _VIOLET,
+_REGION_COLORS = {
+    Region.SKIN: "burlywood",
+    Region.LIPS: "crimson",
+    Region.SCALP: "sienna",
+    Region.EYE: "royalblue",
+    Region.TEETH: "ivory",
+    Region.TONGUE: "palevioletred",
+    Region.MOUTH: "maroon",
+    Region.HAIR: "orange",
+    Region.HAIR_BACK: "darkgoldenrod",
+    Region.CLOTHES: "seagreen",
+    Region.BODY: "mediumaquamarine",
+    Region.LASHES: "black",
+    Region.ACCESSORY: "mediumpurple",
 }
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A picture with its caption."""
-
-    image: UInt8Array
-    """(H, W, 3) RGB."""
-    caption: str
+Panel = tuple[UInt8Array, str]
+"""A picture (H, W, 3), RGB, and its caption."""
 
 
 def write_stage_picture(
@@ -102,26 +91,25 @@ def stage_file(stage: str, suffix: str = ".png") -> str:
 
 def strip(panels: Sequence[Panel], side: int) -> UInt8Array:
     """Panels side by side, each at most `side` pixels high and wide, with captions below. Returns (H, W, 3)."""
-    images = [Image.fromarray(panel.image) for panel in panels]
+    images = [Image.fromarray(image) for image, _ in panels]
     for image in images:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    width = _MARGIN + sum(max(image.width, side // 2) + _MARGIN for image in images)
+    widths = [max(image.width, side // 2) + _MARGIN for image in images]
     height = max(image.height for image in images) + 2 * _MARGIN + _CAPTION
-    page = Image.new("RGB", (width, height), _PAPER)
+    page = Image.new("RGB", (_MARGIN + sum(widths), height), _PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(max(10, side // 26))
     left = _MARGIN
-    for panel, image in zip(panels, images, strict=True):
+    for (_, caption), image, width in zip(panels, images, widths, strict=True):
         page.paste(image, (left, _MARGIN))
-        draw.multiline_text(
-            (left, image.height + _MARGIN + 4), panel.caption, fill=_INK, font=font, spacing=2
-        )
-        left += max(image.width, side // 2) + _MARGIN
+        at = (left, image.height + _MARGIN + 4)
+        draw.multiline_text(at, caption, fill=_INK, font=font, spacing=2)
+        left += width
     return np.asarray(page, np.uint8)
 
 
 def _load(state: BuildState) -> list[Panel]:
     height, width = state.photo.rgb.shape[:2]
-    return [Panel(state.photo.rgb, f"the photo\n{width} x {height} pixels")]
+    return [(state.photo.rgb, f"the photo\n{width} x {height} pixels")]
 
 
 def _detect(state: BuildState) -> list[Panel]:
@@ -132,8 +120,8 @@ def _detect(state: BuildState) -> list[Panel]:
     for point in to_face(portrait.detection.landmarks):
         cv2.circle(face, _pixel(point), 2, _GREEN, -1, cv2.LINE_AA)
     return [
-        Panel(cut, "the portrait, cut out;\ndark: beyond the photo"),
-        Panel(face, "478 landmarks of the face"),
+        (cut, "the portrait, cut out;\ndark: beyond the photo"),
+        (face, "478 landmarks of the face"),
     ]
 
 
@@ -148,21 +136,19 @@ def _fit_head(state: BuildState) -> list[Panel]:
         cv2.circle(canvas, _pixel(a), 2, _GREEN, -1, cv2.LINE_AA)
     off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
     return [
-        Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
-        Panel(_with_rig(state, geometry), f"the fitted rig, yaw {geometry.yaw:.0f}°"),
-        Panel(shaded(geometry), "the rig alone"),
+        (canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
+        (_with_rig(state, geometry), f"the fitted rig, yaw {geometry.yaw:.0f}°"),
+        (shaded(geometry), "the rig alone"),
     ]
 
 
 def _segment(state: BuildState) -> list[Panel]:
     look = state.segmentation.look
     return [
-        Panel(_bytes(np.repeat(look.matte[..., None], 3, 2)), "the person's matte"),
-        Panel(_part_labels(state), "skin red, hair blue, clothes green"),
-        Panel(
-            _bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"
-        ),
-        Panel(
+        (_bytes(np.repeat(look.alpha[..., None], 3, 2)), "the person's matte"),
+        (_part_labels(state), "skin red, hair blue, clothes green"),
+        (_bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"),
+        (
             _bytes(np.where(look.valid[..., None], look.purity[..., None], 0.0) * np.ones(3)),
             "purity: dark where a pixel mixes\nskin with something else",
         ),
@@ -176,35 +162,29 @@ def _personalise_rig(state: BuildState) -> list[Panel]:
         covered = geometry.seen.covered
         canvas[covered & ~erode(covered, 1.5)] = color
     return [
-        Panel(canvas, "the rig's outline: before red, after green"),
-        Panel(_with_rig(state, after), "the rig with the person's outline"),
+        (canvas, "the rig's outline: before red, after green"),
+        (_with_rig(state, after), "the rig with the person's outline"),
     ]
 
 
 def _observe(state: BuildState) -> list[Panel]:
-    geometry, seen, rgb = state.outlined.geometry, state.observation, state.portrait.rgb
-    points = seen.skin.points
+    seen, rgb = state.observation, state.portrait.rgb
+    points, far = seen.skin.points, 50 if state.outlined.geometry.yaw < 0 else -50
     cover = rgb.astype(np.float32)
-    for mask, color in (
-        (seen.hair, _BLUE),
-        (seen.dressed, _GREEN),
-    ):
+    for mask, color in ((seen.hair, _BLUE), (seen.dressed, _GREEN)):
         cover[mask] = 0.5 * cover[mask] + 0.5 * np.array(color, np.float32)
     confidence = seen.skin.confidence[:, None]
     trust = confidence * np.array(_GREEN) / 255 + (1 - confidence) * np.array(_RED) / 255
     trust[seen.skin.scalp] = np.array(_BLUE) / 255
     observed = np.where(confidence > 0.3, points.observed, np.array([0.85, 0.2, 0.85]))
     return [
-        Panel(_clipped(cover), "hair blue, clothes green"),
-        Panel(
+        (_clipped(cover), "hair blue, clothes green"),
+        (
             _points_view(state, trust),
             "trust in the photo's colour: full green,\nnone red; blue grows hair",
         ),
-        Panel(
-            _points_view(state, trust, yaw=50 if geometry.yaw < 0 else -50),
-            "the same, from the far side",
-        ),
-        Panel(_points_view(state, observed), "observed colours; violet: none"),
+        (_points_view(state, trust, yaw=far), "the same, from the far side"),
+        (_points_view(state, observed), "observed colours; violet: none"),
     ]
 
 
@@ -213,46 +193,44 @@ def _complete(state: BuildState) -> list[Panel]:
     front = -state.outlined.geometry.yaw
     views = (("front", 0.0), ("right side", 70.0), ("left side", -70.0), ("back", 180.0))
     return [
-        Panel(_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}")
+        (_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}")
         for name, yaw in views
     ]
 
 
 def _lift(state: BuildState) -> list[Panel]:
     layer = state.lifted
-    regions = np.array([_REGION_COLORS[Region(int(k))] for k in layer.regions], np.float32) / 255
+    palette = {int(k): ImageColor.getrgb(name)[:3] for k, name in _REGION_COLORS.items()}
+    regions = np.array([palette[int(k)] for k in layer.regions], np.float32) / 255
     by_region = replace(layer.gaussians, colors=regions)
     count = f"{len(layer):,} Gaussians"
     return [
-        Panel(
+        (
             _view(state, by_region),
             f"{count} by region:\nhair amber, clothes green, eyes blue, lips red",
         ),
-        Panel(_view(state, by_region, yaw=40), "turned by 40°"),
-        Panel(_view(state, layer.gaussians), "in their colours"),
-        Panel(_view(state, layer.gaussians, yaw=40), "turned by 40°"),
+        (_view(state, by_region, yaw=40), "turned by 40°"),
+        (_view(state, layer.gaussians), "in their colours"),
+        (_view(state, layer.gaussians, yaw=40), "turned by 40°"),
     ]
 
 
 def _refine(state: BuildState) -> list[Panel]:
     look = state.segmentation.look
     return [
-        Panel(_bytes(_on_grey(look.image, look.alpha)), "the photo"),
-        Panel(_view(state, state.lifted.gaussians), "before refinement"),
-        Panel(_view(state, state.refined.gaussians), "after"),
-        Panel(_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
-        Panel(_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°"),
+        (_bytes(_on_grey(look.image, look.alpha)), "the photo"),
+        (_view(state, state.lifted.gaussians), "before refinement"),
+        (_view(state, state.refined.gaussians), "after"),
+        (_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
+        (_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°"),
     ]
 
 
 def _bind(state: BuildState) -> list[Panel]:
     avatar = state.avatar
     camera, gaze = avatar.source.camera, np.zeros((2, 2), np.float32)
-    animator, raster = (
-        Animator(avatar, threads=1),
-        CpuRasterizer(camera.width, camera.height, threads=1),
-    )
-    front = facing_pose(avatar)
+    raster = CpuRasterizer(camera.width, camera.height, threads=1)
+    animator, front = Animator(avatar, threads=1), facing_pose(avatar)
     doing = (
         ("neutral", expression(), front),
         ("jaw open", expression(jawOpen=0.7), front),
@@ -261,7 +239,7 @@ def _bind(state: BuildState) -> list[Panel]:
         ("turned by 30°", expression(), turned_pose(avatar, 30.0, 0.0, 0.0)),
     )
     return [
-        Panel(
+        (
             _bytes(_from_rgba(raster.render_rgba(animator.pose(expressed, gaze, pose), camera))),
             caption,
         )
@@ -270,40 +248,24 @@ def _bind(state: BuildState) -> list[Panel]:
 
 
 def _evaluate(state: BuildState) -> list[Panel]:
-    look, rgb, like = (
-        state.segmentation.look,
-        state.portrait.rgb.astype(np.float32) / 255,
-        state.likeness,
-    )
-    own = _from_rgba(own_view(state.avatar))
-    photo = _on_grey(rgb, look.matte)
-    error = np.abs(own - photo).mean(2) * (look.matte > 0.5)
+    matte, like = state.segmentation.look.alpha, state.likeness
+    own, photo = _from_rgba(own_view(state.avatar)), _on_grey(state.portrait.rgb / 255, matte)
+    error = np.abs(own - photo).mean(2) * (matte > 0.5)
     heat = cv2.applyColorMap(
         np.clip(_GAIN * 255 * error, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
     )[..., ::-1]
     return [
-        Panel(_bytes(photo), "the photo, cut out by its matte"),
-        Panel(
+        (_bytes(photo), "the photo, cut out by its matte"),
+        (
             _bytes(own),
             f"the avatar's own view\nperson {like.person:.1f} dB, face {like.face:.1f} dB",
         ),
-        Panel(np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times"),
+        (np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times"),
     ]
 
 
-PANELS = {
-    "load": _load,
-    "detect": _detect,
-    "fit_head": _fit_head,
-    "segment": _segment,
-    "personalise_rig": _personalise_rig,
-    "observe": _observe,
-    "complete": _complete,
-    "lift": _lift,
-    "refine": _refine,
-    "bind": _bind,
-    "evaluate": _evaluate,
-}
+_DRAWN = (_load, _detect, _fit_head, _segment, _personalise_rig, _observe, _complete, _lift)
+PANELS = {show.__name__[1:]: show for show in (*_DRAWN, _refine, _bind, _evaluate)}
 """What shows each stage, by the name of its function."""
 
 

@@ -31,6 +31,7 @@ from offline.lift.teeth import (
 )
 from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import normalized, ramp
+from offline.priors import USUAL_SKIN
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
@@ -55,7 +56,6 @@ _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 # Green over red, and blue over green, of the whitest teeth: 0.83 to 0.89 on three clips that show some, and 0.92 on two of them
 _WHITEST = 0.97, 0.96
 _LEAST_WHITE = 25  # fewest pixels between the lids from which the tint of the sclera is estimated
-_USUAL_SKIN = np.array([0.72, 0.55, 0.47])  # where the photo shows too little
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
 # CIE L*a*b* chroma relative to the lips' and to the skin's, the greater of both, and at most: lipstick does not colour a tongue
@@ -171,7 +171,7 @@ def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray)
 def _skin_color(look: Appearance) -> FloatArray:
     """The median colour of the face's skin, (3,)."""
     face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
-    return np.median(face, 0) if len(face) else _USUAL_SKIN
+    return np.median(face, 0) if len(face) else np.array(USUAL_SKIN)
 
 
 def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:

@@ -32,9 +32,7 @@ def within_seen_colors(
     lowest, highest = (sample(change(image, window), pixels) for change in (cv2.erode, cv2.dilate))
     start, colors = lifted.gaussians.colors, refined.gaussians.colors
     bounded = np.clip(
-        colors,
-        np.minimum(lowest - margin, start),
-        np.maximum(highest + margin, start),
+        colors, np.minimum(lowest - margin, start), np.maximum(highest + margin, start)
     )
     off_rig = np.isin(refined.regions, (Region.CLOTHES, Region.BODY)) | (
         (refined.regions == Region.SKIN) & (refined.triangles < 0)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from offline.gaussian_layer import Layer
+from offline.gaussian_layer import COLOR_RANGE, Layer
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.texture.completion import extend_changes
@@ -108,5 +108,5 @@ def with_followed_changes(
     start = lifted.gaussians.colors[surface.ids].astype(np.float64)
     changes = extend_changes(g.colors[surface.ids] - start, seen, surface.rest, surface.parts)
     colors = g.colors.copy()
-    colors[surface.ids] = np.clip(start + changes, 0.002, 0.998)
+    colors[surface.ids] = np.clip(start + changes, *COLOR_RANGE)
     return replace(refined, gaussians=replace(g, colors=colors))

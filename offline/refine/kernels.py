@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from offline.gaussian_layer import COLOR_RANGE
 from perse_live.arrays import Float32Array
 from perse_live.jit import kernel
 
@@ -15,7 +16,8 @@ SHIFT, ANGLE, GROWTH, OPACITY, COLOR = 0, 2, 3, 5, 6
 PARAMETERS = 9
 KEPT = 7
 """Columns kept from `place` for `pull_back`: tanh of shift and of growth, the opacity's sigmoid, sine and cosine of the turn."""
-_DARKEST, _BRIGHTEST, _MOST_OPAQUE = 0.002, 0.998, 0.99
+_DARKEST, _BRIGHTEST = COLOR_RANGE
+_MOST_OPAQUE = 0.99
 
 
 @kernel

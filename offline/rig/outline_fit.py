@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import scipy.sparse as sp
 from scipy.spatial import KDTree
 
 from offline.images import blur, distance_to, sample
@@ -13,7 +14,7 @@ from offline.numeric import facing_of
 from offline.rig.ear_fit import ear_offsets
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.rig.template_regions import NECK_SIDE
-from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import HeadRig, Part, vertices_of
 from perse_live.raster import rasterise
 
@@ -88,43 +89,34 @@ def outline_offsets(
         sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01))
         < _ON_OUTLINE * unit
     )
-    rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
+    tree = KDTree(points)
+    pairs = sp.csr_matrix(tree.sparse_distance_matrix(tree, 2.5 * _SMOOTHNESS[0]))
     facing = facing_of(points, geometry.normals[index])
     for smoothness in _SMOOTHNESS:
-        kernel = np.exp(-0.5 * (distances / smoothness) ** 2)
+        kernel = pairs.copy()
+        kernel.data = np.exp(-0.5 * (kernel.data / smoothness) ** 2)
+        kernel = kernel + sp.identity(len(points))
         pixels = geometry.camera.project(points)
         framed = ((pixels > 2) & (pixels < limit - 2)).all(1)
         at = np.clip(pixels, 1, limit - 1.01)
         away = sample(signed, at)
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
-        outer = framed & ~on_ear & (away > overlap) & (away < _FAR * unit)
+        framed &= ~on_ear
+        outer = framed & (away > overlap) & (away < _FAR * unit)
+        edge_on = framed & on_outline & (np.abs(facing) < 0.3)
         # Behind the jaw the outline continues as the neck's
         bare &= neck | (sample(near_clothes, border) < 0.3)
-        rim = (
-            framed
-            & ~on_ear
-            & bare
-            & on_outline
-            & (np.abs(facing) < 0.3)
-            & (-away < reach)
-            & (away <= overlap)
-        )
-        hidden = (
-            framed
-            & ~on_ear
-            & on_outline
-            & (place[:, 1] > 0)
-            & (np.abs(facing) < 0.3)
-            & (sample(near_hair, border) >= 0.3)
-            & (-away > 2 * hairline)
-        )
+        rim = edge_on & bare & (-away < reach) & (away <= overlap)
+        hidden = edge_on & (place[:, 1] > 0) & (sample(near_hair, border) >= 0.3)
+        hidden &= -away > 2 * hairline
         outwards = np.where(
             hidden, np.clip(hairline - sample(from_skin, at), 0, None), -(away - overlap)
         )
         wanted = np.where((outer | rim | hidden)[:, None], outwards[:, None] * sample(slope, at), 0)
         weight = np.where(outer, 1.0, np.where(rim | hidden, 0.5, 0.0))
-        move = _spread(wanted, weight, rows, columns, kernel, len(index))
+        # the neighbours' weighted mean, decaying far from any that is to move
+        move = (kernel @ (weight[:, None] * wanted)) / np.maximum(kernel @ weight, 1.0)[:, None]
         points[:, :2] += move * points[:, 2:] / geometry.camera.fx
     offsets = np.zeros_like(geometry.vertices)
     offsets[index] = points - geometry.vertices[index]
@@ -141,29 +133,3 @@ def _slope(distance: Float32Array) -> Float32Array:
         -1,
     )
     return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
-
-
-def _pairs(points: FloatArray, radius: float) -> tuple[Int32Array, Int32Array, FloatArray]:
-    """All pairs within a radius, each point with itself included: first, second, distance."""
-    pairs = KDTree(points).sparse_distance_matrix(KDTree(points), radius, output_type="coo_matrix")
-    count = np.arange(len(points))
-    return (
-        np.r_[pairs.row, count],
-        np.r_[pairs.col, count],
-        np.r_[pairs.data, np.zeros(len(points))],
-    )
-
-
-def _spread(
-    wanted: FloatArray,
-    weight: FloatArray,
-    rows: Int32Array,
-    columns: Int32Array,
-    kernel: FloatArray,
-    count: int,
-) -> FloatArray:
-    """Weighted mean of the neighbours' displacements, decaying far from any of them."""
-    share = kernel * weight[columns]
-    total = np.bincount(rows, share, count)
-    summed = np.stack([np.bincount(rows, share * wanted[columns, k], count) for k in range(2)], 1)
-    return summed / np.maximum(total, 1.0)[:, None]

@@ -14,7 +14,6 @@ from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
 from perse_live.head.rig import HeadRig, Part, surface_triangles
-from perse_live.jit import kernel
 from perse_live.raster import RasterResult, rasterise, vertex_normals
 
 OUTSIDE_PARTS = (Part.SKIN, Part.BODY, Part.EYE_LEFT, Part.EYE_RIGHT)
@@ -141,8 +140,9 @@ def photo_geometry(
     triangles = np.ascontiguousarray(rig.triangles[rows])
     skin = np.ascontiguousarray(rig.triangles[rig.parts == Part.SKIN])
     head = rasterise(vertices, skin, camera)
-    back = np.full((camera.height, camera.width), -np.inf, np.float32)
-    _farthest(camera.project(vertices).astype(np.float32), vertices[:, 2].copy(), skin, back)
+    # moved along their rays to the inverse depth, what is farthest is nearest
+    inside_out = rasterise(vertices / vertices[:, 2:] ** 2, skin, camera)
+    back = np.where(inside_out.covered, 1 / inside_out.depth, -np.inf).astype(np.float32)
     return PhotoGeometry(
         camera,
         rig,
@@ -157,32 +157,3 @@ def photo_geometry(
         head.depth,
         back,
     )
-
-
-@kernel
-def _farthest(
-    pixels: Float32Array, depth: Float32Array, triangles: Int32Array, out: Float32Array
-) -> None:
-    height, width = out.shape
-    for f in range(len(triangles)):
-        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay = pixels[a, 0] - 0.5, pixels[a, 1] - 0.5
-        bx, by = pixels[b, 0] - 0.5, pixels[b, 1] - 0.5
-        cx, cy = pixels[c, 0] - 0.5, pixels[c, 1] - 0.5
-        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if abs(area) < 1e-9:
-            continue
-        for y in range(
-            max(0, int(np.ceil(min(ay, by, cy)))),
-            min(height - 1, int(np.floor(max(ay, by, cy)))) + 1,
-        ):
-            for x in range(
-                max(0, int(np.ceil(min(ax, bx, cx)))),
-                min(width - 1, int(np.floor(max(ax, bx, cx)))) + 1,
-            ):
-                wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
-                wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
-                wc = 1.0 - wa - wb
-                if wa >= -1e-6 and wb >= -1e-6 and wc >= -1e-6:
-                    z = wa * depth[a] + wb * depth[b] + wc * depth[c]
-                    out[y, x] = max(out[y, x], z)

@@ -17,6 +17,9 @@ from perse_live.arrays import BoolArray, FloatArray
 NECK_AXIS_DEPTH = -0.085
 """The neck turns about a vertical axis in the symmetry plane at this depth (z); also right on personal heads, within 1 cm."""
 
+EYES_LOWEST = -0.025
+"""Height (y) below which there is nothing of the eyes; where sideburns end."""
+
 EAR_LOBES, NECK_TOP, CHIN_HEIGHT, COLLAR = -0.05, -0.075, -0.111, -0.152
 """Heights (y): lower end of the ears, where the nape begins too; upper end of the neck's sides; MediaPipe's chin; where a
 shirt ends at the throat. They stand for 15 heights that lay up to 1.1 cm apart; what that alone changes was not measured."""
@@ -75,12 +78,6 @@ PROFILE = TemplateRegion(
 FOREHEAD = TemplateRegion(
     "the forehead, with all below it", height=(-np.inf, 0.08), depth=(-0.03, np.inf)
 )
-EYE_SURROUNDINGS = TemplateRegion(
-    "the eyes and their surroundings",
-    lateral=(-np.inf, 0.055),
-    height=(-0.028, 0.028),
-    depth=(-0.03, np.inf),
-)
 THROAT = TemplateRegion(
     "throat and the chin's underside: in the chin's shadow",
     lateral=(-np.inf, 0.035),
@@ -103,7 +100,6 @@ REGIONS = {
     "face middle": FACE_MIDDLE,
     "profile": PROFILE,
     "forehead": FOREHEAD,
-    "eye surroundings": EYE_SURROUNDINGS,
     "throat": THROAT,
     "neck side": NECK_SIDE,
     "head side": HEAD_SIDE,

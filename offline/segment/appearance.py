@@ -30,10 +30,8 @@ class Appearance:
 
     image: Float32Array
     """(H, W, 3) foreground colour in [0, 1]; at soft edges freed of the background."""
-    matte: Float32Array
-    """(H, W) the person's matte."""
     alpha: Float32Array
-    """(H, W) the same, softened where the photo cuts the person off."""
+    """(H, W) the person's matte."""
     skin: Float32Array
     """(H, W) probability of skin."""
     purity: Float32Array
@@ -93,7 +91,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         if classes is None
         else 1 - classes[..., BACKGROUND]
     )
-    mask = person_mask(person, portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
+    mask = person_mask(person, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
     alpha = without_haze(alpha, portrait.chin_row, unit)
@@ -116,12 +114,10 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     sure_hair = (parts.hair > SURE) & solid
     hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() >= ENOUGH else clean
     pure = skin_purity(parts, before_skin, (alpha > 0.5) | ~portrait.valid, unit)
-    faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
     look = Appearance(
         clean,
         alpha,
-        faded,
         parts.skin,
         pure,
         parts.hair * (alpha > VISIBLE),
@@ -171,15 +167,3 @@ def _edge_as_inside(
             for share in (parts.skin, parts.hair, parts.clothes)
         )
     )
-
-
-def _fade_at_border(
-    alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float
-) -> Float32Array:
-    """Soften the cut where the photo ends inside the portrait; a little, for it is lost."""
-    if valid.all():
-        return alpha
-    inside = np.pad(valid, 1, mode="edge")
-    distance = distance_to(~inside)[1:-1, 1:-1]
-    width = np.where(np.arange(len(valid))[:, None] > chin_row, 3 * unit, 2.0)
-    return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)

@@ -32,12 +32,7 @@ def color_mixture(colors: Float32Array, components: int) -> ColorMixture | None:
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     _, labels, _ = cv2.kmeans(
-        colors.astype(np.float32),
-        components,
-        np.empty(0, np.int32),
-        stop,
-        2,
-        cv2.KMEANS_PP_CENTERS,
+        colors.astype(np.float32), components, np.empty(0, np.int32), stop, 2, cv2.KMEANS_PP_CENTERS
     )
     groups = [colors[labels[:, 0] == k] for k in range(components)]
     groups = [g for g in groups if len(g) >= 20]

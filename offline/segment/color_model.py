@@ -23,18 +23,18 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.head.landmarks import BROW_PEAKS, CHIN, EYE_CORNERS, FOREHEAD_TOP
 
 _TOP = 1.02  # face heights above the chin: above the forehead
-# Usual spreads of the face's colour; medians of 22 portraits: two bald ones .35 and .62, hair 1.1 (fair) to 3.9
-_BALD = 0.85
-_BEARDED = 0.85  # usual spreads of the face's colour; medians of chins: bearded .97 to 1.6, others under .75
+# Usual spreads of the face's colour from which a top of the head is hair, and a chin bearded. Medians of 22 portraits: two bald
+# ones .35 and .62, hair 1.1 (fair) to 3.9; chins: bearded .97 to 1.6, others under .75
+_UNLIKE_FACE = 0.85
 # Face heights above the chin between which a beard is expected: under the lip, down to the throat; likewise to a side
 _BEARD, _BEARD_HALF_WIDTH = (-0.25, 0.17), 0.35
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 # Of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _REDDER = (4.0, 10.0)
 _EAR_S_BLOOD = 0.95  # weight of this evidence against hair
+_NO_HAIR = -2.5  # log likelihood under hair's colours below which a pixel is not hair
 _WELL_TOLD = 3.0  # log odds of hair against skin from which a pixel is unambiguous
 _LOCKS_END = -0.05  # face heights above the chin: how far locks below an ear reach
-_NO_HAIR = -2.5  # log likelihood under hair's colours below which a pixel is not hair
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,8 @@ def classify_parts(
         -1,
     )
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
-    parts = _tidied(
-        _smoothed(
-            told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit),
-            image,
-            alpha,
-            face.unit,
-        ),
-        face,
-        alpha,
-    )
+    scores = told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit)
+    parts = _tidied(_smoothed(scores, image, alpha, face.unit), face, alpha)
     return with_hair_over_body(parts, image, alpha, face.height, face.across, face.oval, face.unit)
 
 
@@ -192,7 +184,7 @@ def _seeds(
 def _bald(face: _Face, beside: BoolArray, unlike_skin: FloatArray) -> bool:
     """Whether the top of the head has the colours of the face. beside: (H, W) the person next to the face."""
     top = beside & (face.height > _TOP)
-    return top.sum() < ENOUGH or float(np.median(unlike_skin[top])) < _BALD
+    return top.sum() < ENOUGH or float(np.median(unlike_skin[top])) < _UNLIKE_FACE
 
 
 def _with_beard(
@@ -203,7 +195,7 @@ def _with_beard(
     A beard is part of the skin here; without this, a dark one below the chin becomes clothes.
     """
     chin = face.oval & (face.height > 0) & (face.height < _BEARD[1]) & (alpha > OPAQUE)
-    beard = chin & (unlike_skin > _BEARDED)
+    beard = chin & (unlike_skin > _UNLIKE_FACE)
     if beard.sum() < max(0.5 * chin.sum(), ENOUGH):
         return skin
     hanging = (

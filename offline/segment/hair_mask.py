@@ -9,7 +9,7 @@ from offline.images import dilate, opened, without_small
 from offline.priors import NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.segment.appearance import Appearance
-from offline.segment.contract import SURE, PartMaps
+from offline.segment.contract import SURE
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
@@ -17,18 +17,13 @@ _HAIR = 0.45  # probability from which a pixel is hair; at 0.5 the face of a por
 
 
 def hair_mask(
-    geometry: PhotoGeometry,
-    look: Appearance,
-    parts: PartMaps,
-    ears: Float32Array,
-    dressed: BoolArray,
-    unit: float,
+    geometry: PhotoGeometry, look: Appearance, ears: Float32Array, dressed: BoolArray, unit: float
 ) -> BoolArray:
     """(H, W) mask of hair that is built as a separate volume; empty for bald people.
 
-    dressed: (H, W) clothes that reach below the chin; unit: pixels, eye distance / 115.
+    ears: (V,) chart; dressed: (H, W) clothes that reach below the chin; unit: pixels, eye distance / 115.
     """
-    hair = (parts.hair > _HAIR) & look.visible
+    hair = look.hair > _HAIR
     place = geometry.template_map()
     ear_map = np.nan_to_num(attribute_map(geometry, ears[:, None])[..., 0])
     for side in (place[..., 0] < 0, place[..., 0] > 0):

@@ -1,7 +1,7 @@
 """Completion of the top of a head that lies outside the photo, so that the avatar is not cut off flat.
 
 A superellipse extends the head's outline from the photo's edge to an average crown. Hair continues in the colors seen below the
-cut, in strands that rise from the hairline; a forehead that is cut is first extended to an average hairline.
+cut, with their mirrored detail; a forehead that is cut is first extended to an average hairline.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from offline.images import blur, dilate, distance_to, fill_from, pixel_centers
 from offline.numeric import ramp
 from offline.portrait import Portrait
-from offline.priors import ENOUGH
+from offline.priors import BESIDE_EDGE, ENOUGH
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
@@ -23,26 +23,21 @@ from perse_live.head.landmarks import BROW_PEAKS, CHIN, FACE_SIDES, FOREHEAD_TOP
 # Face heights above the forehead's top landmark: of five portraits with hair, and of skulls
 _CROWN, _BALD_CROWN = (0.47, 0.33)
 _HAIRLINE = 0.05  # likewise: where hair begins on most foreheads
-# Face heights above the cut: the crown at least, and the hairline over bare skin
+# Face heights above the cut: the crown, and the hairline over bare skin, at least
 _LEAST_RISE, _LEAST_FOREHEAD = (0.15, 0.1)
 _ROUNDNESS = 2.4  # exponent of the outline: 2 is an ellipse, heads with hair are a little squarer
 _TEMPLES = 0.2  # face heights below the forehead's top landmark: where a head is widest
 _CONTACT = 0.4  # of the face's width along which the person must touch the photo's edge; less is a head that just fits
-# Probability of being the person's: in the middle, and at the sides, where it is less sure
-_TOUCHES, _TOUCHES_BESIDE = (0.5, 0.25)
+# Probability of being the person's beside the middle of the cut; in the middle it is 1/2
+_TOUCHES_BESIDE = 0.25
 _BACKGROUND = 0.1  # probability of being the person's below which a pixel is background
-_SOURCE = 24.0  # pixels (eye distance 115) below the cut whose colours go on above it: farther down are the brows
-# Of a row's pixels that lie inside the photo, from which on it counts as its first
-_INSIDE_ROW = 0.5
-# Rows below the cut that are looked at; the first is mixed with what is outside
-_BELOW_CUT = (1, 7)
+# Pixels (eye distance 115) below the cut whose colours go on above it, as farther down are the brows; and around the new part of
+# the head that count as photo too
+_SOURCE = 24.0
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
 # Of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _SHADES = (0.6, 0.75, 1.0, 1.25)
-_MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips next to a face
-_STRANDS = 110.0  # along half a turn
 _SOFT = 2.5  # pixels (eye distance 115): deviation of the hairline's and the outline's softness
-_ROOM = 24.0  # pixels (eye distance 115) around the completed head that count as photo too
 _WARNING = "the top of the head is outside the photo, so it is guessed: use a photo with room above the head"
 
 
@@ -66,7 +61,7 @@ def with_head_top(portrait: Portrait) -> Portrait:
     if cut is None:
         return portrait
     rgb, head = _completed(portrait, person, cut)
-    valid = portrait.valid | dilate(head, _ROOM * portrait.unit)
+    valid = portrait.valid | dilate(head, _SOURCE * portrait.unit)
     made_up = portrait.made_up | (valid & ~portrait.valid)
     warnings = (*portrait.warnings, _WARNING)
     return replace(portrait, rgb=rgb, valid=valid, made_up=made_up, warnings=warnings)
@@ -78,7 +73,7 @@ def _person(portrait: Portrait) -> Float32Array:
     The model looks a second time without what is above the photo's edge: repeated pixels look like a background to it, which
     makes the hair below them look like one too.
     """
-    top = int(np.argmax(portrait.valid.mean(1) > _INSIDE_ROW))
+    top = int(np.argmax(portrait.valid.mean(1) > 0.5))
     person = person_probability(portrait.rgb)
     if top:
         person[top:] = np.maximum(
@@ -96,12 +91,12 @@ def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:
     edge = np.stack(
         [
             person[np.minimum(rows.astype(int) + below, len(person) - 1), columns]
-            for below in range(*_BELOW_CUT)
+            for below in range(*BESIDE_EDGE)
         ]
     )
     likely = edge.mean(0) * ((rows > 0) & (rows < points[list(BROW_PEAKS), 1].mean()))
     start = round(np.clip(middle, 0, len(columns) - 1))
-    if likely[start] < _TOUCHES:
+    if likely[start] < 0.5:
         return None
     touching = likely > _TOUCHES_BESIDE
     left, right = start, start
@@ -149,15 +144,14 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
     behind = fill_from(image, background if background.any() else near)
     covered = _mirrored(image, cut, unit)
     if not bald:
-        skin = np.median(image[face_oval(points, person.shape) & portrait.valid], 0)
         line = _hairline(
             hair_pixels,
             cut,
             min(forehead_row - _HAIRLINE * face_height, cut.row - _LEAST_FOREHEAD * face_height),
         )
-        strands, noise = _strands(image, hair_pixels, x, y, (middle, widest), unit, skin)
-        share = ramp(line[None] + 2 * unit * noise - y, -_SOFT * unit, 2 * _SOFT * unit)[..., None]
-        covered = covered * (1 - share) + strands * share
+        share = blur(y < line[None], _SOFT * unit)[..., None]
+        detail = covered - blur(covered, 4 * unit)
+        covered = covered * (1 - share) + (np.median(image[hair_pixels], 0) + detail) * share
     solid = ramp((1 - reach) * half, 0.0, 2 * _SOFT * unit)[..., None]
     drawn = covered * solid + behind * (1 - solid)
     out = np.where(above[..., None], drawn, image)
@@ -199,56 +193,19 @@ def _hair_below(portrait: Portrait, person: Float32Array, cut: _Cut) -> BoolArra
 
 
 def _hairline(hair: BoolArray, cut: _Cut, usual: float) -> Float64Array:
-    """(W,) the row above which hair grows: the cut where hair is seen at it, an arch over the forehead where skin is."""
+    """(W,) the row above which hair is drawn: an arch over the forehead where skin is seen at the cut; elsewhere 0."""
     columns = np.arange(hair.shape[1])
     rows = np.clip(
-        cut.rows.astype(int)[None] + np.arange(*_BELOW_CUT)[:, None] + 1, 0, len(hair) - 1
+        cut.rows.astype(int)[None] + np.arange(*BESIDE_EDGE)[:, None] + 1, 0, len(hair) - 1
     )
     seen = hair[rows, columns[None]].mean(0) > 0.5
-    line = cut.rows.copy()
     bare = np.nonzero(~seen & (columns > cut.left) & (columns < cut.right))[0]
-    if len(bare):
-        left, right = float(bare[0]), float(bare[-1])
-        along = np.clip((columns - (left + right) / 2) / max((right - left) / 2, 1.0), -1, 1)
-        arch = (cut.row - usual) * (1 - along**2)
-        line -= np.where((columns >= left) & (columns <= right), arch, 0.0)
-    return line
-
-
-def _strands(
-    image: Float32Array,
-    hair: BoolArray,
-    x: Float64Array,
-    y: Float64Array,
-    root: tuple[float, float],
-    unit: float,
-    skin: Float32Array,
-) -> tuple[Float32Array, Float32Array]:
-    """Hair in the colors of what is seen, as strands that rise from a place below the forehead, and how they vary.
-
-    root: column and row of that place; skin: (3,) its color, 0 to 255. Returns (H, W, 3), and (H, W) of mean 0 and about unit
-    deviation.
-    """
-    colors = image[hair]
-    apart = np.linalg.norm(colors - skin, axis=1)
-    # half of the pixels of thin strips are mixed with skin
-    base = np.median(
-        colors if len(colors) > _MUCH * unit**2 else colors[apart >= np.median(apart)], 0
-    )
-    contrast = float(np.clip(0.5 * np.ptp(np.percentile(colors.mean(1), [16, 84])), 4, 30))
-    angle = np.arctan2(x - root[0], root[1] - y) / np.pi  # 0 straight up
-    radius = np.hypot(x - root[0], y - root[1]) / (60 * unit)
-    # Along a strand, and from strand to strand
-    wave = np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)
-    noise = np.zeros(hair.shape, np.float32)
-    for octave, weight in ((1.0, 0.6), (0.35, 0.8)):
-        where = np.stack(
-            [(angle * _STRANDS * octave) % 512, (radius * 3 + 7 * octave) % 64], -1
-        ).astype(np.float32)
-        noise += weight * cv2.remap(
-            wave, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
-    return np.clip(base + contrast * noise[..., None], 0, 255).astype(np.float32), noise
+    if not len(bare):
+        return np.zeros(len(columns))
+    left, right = float(bare[0]), float(bare[-1])
+    along = np.clip((columns - (left + right) / 2) / max((right - left) / 2, 1.0), -1, 1)
+    arch = cut.rows - (cut.row - usual) * (1 - along**2)
+    return np.where((columns >= left) & (columns <= right), arch, 0.0)
 
 
 def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
@@ -267,4 +224,4 @@ def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(blur(mirrored, 1.5 * unit), np.float32)
+    return np.asarray(mirrored, np.float32)

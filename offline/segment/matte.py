@@ -1,4 +1,4 @@
-"""The person's matte: MediaPipe's selfie model (GrabCut where it fails), refined to soft edges by closed-form matting."""
+"""The person's matte: MediaPipe's selfie model (the fitted head where it fails), refined to soft edges by closed-form matting."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
 from offline.images import dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
+from offline.priors import PART
 from offline.segment.contract import OPAQUE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.assets import asset_path
@@ -20,7 +21,6 @@ _log = logging.getLogger(__name__)
 # Pixels (eye distance 115): side of the crop around the head, and its border over which it passes into the whole picture's mask
 _CLOSER, _BLEND = 420.0, 60.0
 _LOBES = 20.0  # pixels (eye distance 115) from the middle of the face down to the lobes of the ears
-_ISLAND = 600  # least pixels (eye distance 115) of a component of the person's core
 # Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
 _CLOTH_EDGE = (5.0, 12.0)
 
@@ -68,45 +68,17 @@ def person_near_face(rgb: UInt8Array, center: FloatArray, unit: float) -> Float3
     return np.minimum(whole, inside * near + (1 - inside) * whole).astype(np.float32)
 
 
-def person_by_grabcut(
-    rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float
-) -> Float32Array:
-    """The same from colours alone (GrabCut, Rother et al., SIGGRAPH 2004), seeded by the fitted head.
-
-    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen; unit: pixels, eye distance / 115. Only pixels of
-    the photo are used: padding would corrupt the models.
-    """
-    labels = np.full(valid.shape, cv2.GC_BGD, np.uint8)
-    labels[dilate(silhouette, 40 * unit)] = cv2.GC_PR_BGD
-    labels[dilate(silhouette, 12 * unit)] = cv2.GC_PR_FGD
-    labels[erode(silhouette, 8 * unit)] = cv2.GC_FGD
-    labels[face] = cv2.GC_FGD
-    rows, columns = np.nonzero(valid.any(1))[0], np.nonzero(valid.any(0))[0]
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    cropped = np.ascontiguousarray(labels[box])
-    models, no_box = (np.zeros((1, 65)), np.zeros((1, 65))), (0, 0, 0, 0)
-    cv2.grabCut(np.ascontiguousarray(rgb[box]), cropped, no_box, *models, 5, cv2.GC_INIT_WITH_MASK)
-    out = np.zeros(valid.shape, np.float32)
-    out[box] = np.isin(cropped, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    return out
-
-
 def person_mask(
-    probability: Float32Array,
-    rgb: UInt8Array,
-    valid: BoolArray,
-    face: BoolArray,
-    silhouette: BoolArray,
-    unit: float,
+    probability: Float32Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float
 ) -> Float32Array:
-    """A network's mask of the person, or GrabCut's where the network does not find the person.
+    """A network's mask of the person, or what surrounds the fitted head where the network does not find the person.
 
     probability: (H, W) in [0, 1], of the network. Returns (H, W) in [0, 1], 0 outside the photo.
     """
     mask = probability * valid
     if mask[face].mean() < 0.7 or mask[~dilate(silhouette, 60 * unit)].mean() > 0.6:
-        _log.warning("the segmentation model does not find the person: falling back to GrabCut")
-        mask = person_by_grabcut(rgb, valid, face, silhouette, unit) * valid
+        _log.warning("the segmentation model does not find the person: the head's outline is taken")
+        mask = (dilate(silhouette, 12 * unit) & valid).astype(np.float32)
     count, labels, _, _ = cv2.connectedComponentsWithStats((mask > 0.4).astype(np.uint8))
     if count > 2:
         votes = np.bincount(labels[face & (labels > 0)], minlength=count)
@@ -148,7 +120,7 @@ def without_haze(alpha: Float32Array, below: float, unit: float) -> Float32Array
     Cloth ends within a few pixels; hair may be thin far out, so that nothing above the row `below` changes. unit: pixels, eye
     distance / 115.
     """
-    solid = without_small(alpha > OPAQUE, _ISLAND * unit**2)
+    solid = without_small(alpha > OPAQUE, PART * unit**2)
     if not solid.any():
         return alpha
     haze = ramp(distance_to(solid), _CLOTH_EDGE[0] * unit, _CLOTH_EDGE[1] * unit)

@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 
 from offline.portrait import Portrait
+from offline.priors import BESIDE_EDGE
 
 # Pixels (eye distance 115) from the chin to the photo's edge from which it shows the shoulders
 _SHOULDERS = 60.0
-# Rows above the edge whose mean goes on; the last one is mixed with what is outside
-_LAST_ROWS = 1, 5
 # Standard deviation of the blur across, per pixel below the edge: stripes of single columns would show
 _SPREAD = 0.06
 
@@ -33,10 +32,9 @@ def with_continued_bottom(portrait: Portrait) -> Portrait:
     shown = np.median(ends[columns]) - portrait.chin_row if columns.any() else 0.0
     if beyond == 0 or shown < _SHOULDERS * portrait.unit:
         return portrait
-    near, far = _LAST_ROWS
     across = np.nonzero(columns)[0]
     last = np.mean(
-        [portrait.rgb[ends[across] - 1 - k, across] for k in range(near, far)], axis=0
+        [portrait.rgb[ends[across] - 1 - k, across] for k in range(*BESIDE_EDGE)], axis=0
     ).astype(np.float32)
     rgb, valid = portrait.rgb.copy(), portrait.valid.copy()
     for below in range(beyond):

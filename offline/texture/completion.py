@@ -20,12 +20,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
-from offline.priors import ENOUGH, PATCH
+from offline.priors import ENOUGH, PATCH, USUAL_SKIN
 from offline.texture.light import estimate_light
 from offline.texture.surface_graph import mirror_matrix, solve, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
-_UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
 SURE = 0.6
 """The confidence from which a point is reliable."""
 _BOTH_SEEN = 0.3  # product of both halves' confidence from which they are compared
@@ -88,7 +87,7 @@ def complete_colors(
     """Colours (N, 3) in [0, 1] for all points; see the module's text. The same `rng` state gives the same colours."""
     sure = confidence > SURE
     if sure.sum() < PATCH:
-        return np.tile(_UNKNOWN_SKIN.astype(np.float32), (len(observed), 1))
+        return np.tile(np.array(USUAL_SKIN, np.float32), (len(observed), 1))
     bare = confidence * sure * (parts.max(1, initial=0) < 0.1)
     light = estimate_light(observed, bare if bare.any() else confidence, normals)
     shading = light.shading(normals)

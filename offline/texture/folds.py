@@ -22,9 +22,8 @@ from perse_live.head.expressions import indices
 from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
 
 _CORE = 6.0  # pixels (eye distance 115): half of the widest fold that is filled
-_DEEPEST = 0.3  # by which a fold is lightened at most
-# Pixels (eye distance 115) around these in which there are no folds
-_OFF_LIPS, _OFF_BROWS, _OFF_EYES = (1.5, 4.0, 6.0)
+# Pixels (eye distance 115) around these, and around brows, in which there are no folds
+_OFF_LIPS, _OFF_EYES = (1.5, 5.0)
 _DETAIL = (0.0008, 0.0018)  # of skin without wrinkles, and of skin that has the model's
 
 
@@ -123,9 +122,7 @@ def without_folds(
         polygon(landmarks[list(ring), :2], shape)
         for ring in (OUTER_LIP_RING, _ring(LEFT_BROW), _ring(RIGHT_BROW))
     )
-    usable = (
-        skin & ~dilate(lips, _OFF_LIPS * unit) & ~dilate(brows[0] | brows[1], _OFF_BROWS * unit)
-    )
+    usable = skin & ~dilate(lips, _OFF_LIPS * unit) & ~dilate(brows[0] | brows[1], _OFF_EYES * unit)
     usable &= ~dilate(eye_openings(landmarks, shape), _OFF_EYES * unit)
     known = blur(fill_from(image, usable), 0.7 * unit)
     filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_CORE * unit)), 2.0 * unit)
@@ -140,7 +137,7 @@ def without_folds(
             near = np.exp(-0.5 * (distance_to(drawn > 0) / (fold.width * unit)) ** 2)
             share = np.maximum(share, fold.faded * strength * near)
     share = share * ramp(distance_to(~usable), 0.0, 2.0 * unit)
-    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(
+    return np.clip(image + share[..., None] * np.maximum(filled - known, 0), 0, 1).astype(
         np.float32
     )
 

@@ -18,7 +18,6 @@ _ROUNDS = 6  # of reweighting; the coefficients change by less than 1 % after th
 _OUTLIER = 0.15  # residual of the logarithm at which a point's weight falls to a quarter: brows, lips, cast shadows
 # Relative to the total weight: a face shows a quarter of all normals
 _RIDGE = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
-_COLORED = 0.5  # fraction of the coefficients' difference between channels attributed to light; the rest is the skin's tint
 _RANGE = (2.0, 98.0)  # percentiles of the shading seen; beyond them the harmonics would extrapolate
 
 
@@ -55,7 +54,8 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
         robust = weights / weights.sum() / (1 + (residual / _OUTLIER) ** 2) ** 2
     fitted[0] = 0
     grey = fitted.mean(1, keepdims=True)
-    fitted = grey + _COLORED * (fitted - grey)
+    # half of the difference between channels is light, the rest the skin's tint
+    fitted = 0.5 * (fitted + grey)
     seen = (basis @ fitted)[weights > 0.5 * weights.max()]
     low, high = np.percentile(seen, _RANGE, axis=0)
     return Light(fitted, low, high)

@@ -18,9 +18,8 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, UPPER_LIP_RING
 
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
-# Pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
-_CORNER = (4.5, 8.0)
-_CORNER_HELD = 0.6  # how little
+# Pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is; and how little
+_CORNER, _CORNER_HELD = (4.5, 8.0), 0.6
 PARTED = 3.0
 """Pixels (eye distance 115) between the lips from which the mouth is open."""
 
@@ -39,6 +38,7 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         return look
     opening = mouth_opening(landmarks, look.valid.shape)
     from_opening = distance_to(opening)
+    held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
     image = look.image
     for ring in (UPPER_LIP_RING, LOWER_LIP_RING):
         lip = polygon(landmarks[list(ring), :2], opening.shape)
@@ -53,12 +53,10 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         place = dilate(lip, 0.7) & (from_opening < _EDGE * unit)
         share = blur(np.maximum(odd, 0.5 * (from_opening < 1.2)) * place, 0.6)
         image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
-    held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
     for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow extends beyond the opening
         away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
-        held = np.maximum(
-            held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))
-        ).astype(np.float32)
+        beside = 1 - ramp(away, *(edge * unit for edge in _CORNER))
+        held = np.maximum(held, _CORNER_HELD * beside).astype(np.float32)
     return replace(
         look,
         image=np.where(opening[..., None], look.image, image).astype(np.float32),

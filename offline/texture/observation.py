@@ -19,7 +19,7 @@ from offline.texture.point_labels import (
     points_round_the_side,
     scalp_points,
 )
-from offline.texture.skin_colors import ear_relief, scalp_colors, skin_colors, with_further_views
+from offline.texture.skin_colors import scalp_colors, skin_colors, with_further_views
 from offline.texture.skin_points import SkinDensity, SkinPoints, skin_points, spread_points
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.fit import FrameFit
@@ -105,8 +105,5 @@ def complete_skin(
     hairiness = hair_share_of_points(points, scalp)[:, None]
     colors = hairiness * scalp_colors(points, look) + (1 - hairiness) * skin_colors(
         geometry, viewed, believed, rng
-    )
-    colors = colors * ear_relief(
-        points.means, points.normals, points.ears * ~scalp * (1 - believed)
     )
     return CompletedSkin(colors, confidence)

@@ -7,14 +7,12 @@ from scipy.spatial import KDTree
 
 from offline.images import sample
 from offline.priors import ENOUGH, PATCH, SAME_PLACE
-from offline.rig.template_regions import BEHIND_JAW, NECK_TOP
+from offline.rig.template_regions import BEHIND_JAW, EYES_LOWEST, NECK_TOP
 from offline.segment.appearance import Appearance
 from offline.texture.mirror import mirrored_share
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
-_SIDEBURN = -0.025  # metres on the mean head: lower end of invisible hair in front of an ear
-_GAP = 0.005  # metres, height of bare skin that ends the hair above it
 # Cosines to the camera at the outline; weight of depth relative to height next to it
 _LAST_SEEN, _ALONG = ((0.05, 0.45), 0.2)
 
@@ -67,7 +65,7 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
         (points.ears < 0.3)
         & (np.abs(rest[:, 0]) > 0.04)
         & (rest[:, 2] < 0.0)
-        & (rest[:, 1] > _SIDEBURN)
+        & (rest[:, 1] > EYES_LOWEST)
     )
     for side in (-1.0, 1.0):
         here = aside & (rest[:, 0] * side > 0)
@@ -89,7 +87,7 @@ def _below_gap(heights: FloatArray, hairy: BoolArray) -> BoolArray:
 
     heights: (N,) metres; hairy: (N,).
     """
-    row = np.floor((heights.max() - heights) / _GAP).astype(np.int64)
+    row = np.floor((heights.max() - heights) / SAME_PLACE).astype(np.int64)
     count = np.bincount(row)
     share = np.bincount(row, hairy) / np.maximum(count, 1)
     bare = (count > 0) & (share < 0.5) & (np.maximum.accumulate(share) >= 0.5)

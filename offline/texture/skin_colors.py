@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from offline.images import sample
 from offline.lift.lids import closed_lid_shade
 from offline.numeric import normalized, ramp
-from offline.priors import ENOUGH, PATCH
+from offline.priors import ENOUGH
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.texture.completion import ExpectedTone, complete_colors
+from offline.texture.completion import SURE, ExpectedTone, complete_colors
 from offline.texture.confidence import photo_confidence
 from offline.texture.multiview import SeenColors, merged_colors
 from offline.texture.skin_points import SkinPoints, skin_points
@@ -33,10 +32,6 @@ _LID_DEVIATION = 0.12  # sRGB
 _LEAST_LID = 0.95
 # Shares of a blink's move between which the tone of a point becomes the lid's
 _LID_FROM = (0.1, 0.6)
-_SEEN = 0.5  # confidence of points that tell the lid's tone
-# Metres by which the neighbours of a hollow rise over it
-_HOLLOW_DEPTH = (0.0004, 0.0025)
-_HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 
 
 def with_further_views(
@@ -84,7 +79,7 @@ def lid_tones(points: SkinPoints, confidence: FloatArray) -> list[ExpectedTone]:
 
     Neighbours alone would give a lid the tone of the shadow around the eye, which in paintings ends at the lid.
     """
-    seen = (confidence > _SEEN) & points.front & (points.folded.brows < 0.1)
+    seen = (confidence > SURE) & points.front & (points.folded.brows < 0.1)
     above, below = (
         seen & (points.folded.from_eye > near) & (points.folded.from_eye < far)
         for near, far in (_ABOVE_EYE, _BELOW_EYE)
@@ -116,20 +111,3 @@ def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:
     )
     hidden = 0.15 * hair_color + 0.85 * typical
     return np.where(points.front[:, None], 0.5 * hair_color + 0.5 * typical, hidden) * 0.85
-
-
-def ear_relief(
-    means: FloatArray,  # (N, 3) metres
-    normals: FloatArray,  # (N, 3) unit
-    invented: FloatArray,  # (N,) in [0, 1]: on an ear, and of no colour that a photo shows
-) -> FloatArray:
-    """Factors (N, 3) of colours for the shadow in the hollows of an ear, which would look flat without."""
-    ear = np.nonzero(invented > 0.1)[0]
-    shade = np.ones((len(means), 3))
-    if len(ear) < PATCH:
-        return shade
-    _, beside = KDTree(means[ear]).query(means[ear], k=PATCH)
-    above = ((means[ear][np.asarray(beside)] - means[ear][:, None]) * normals[ear][:, None]).sum(2)
-    hollow = ramp(np.clip(above, 0, None).mean(1), *_HOLLOW_DEPTH) * invented[ear]
-    shade[ear] -= hollow[:, None] * _HOLLOW_DARK
-    return shade

@@ -12,16 +12,14 @@ from offline.numeric import facing_of
 from offline.priors import SAME_PLACE
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import FACE_FRONT
+from offline.rig.template_regions import EYES_LOWEST, FACE_FRONT
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.expressions import index, indices
 from perse_live.head.rig import Part, expressed
 
-_HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing away
 _UNFOLDED_JAW = 0.6  # jawOpen at which lips are spread out
-_EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def spread_points(
             geometry.triangle_rows[geometry.seen.triangle_ids[under_hair & geometry.seen.covered]]
         )
     ] = True
-    hidden &= rest[:, 1] > _HAIR_LOWEST
+    hidden &= rest[:, 1] > 0  # below the eyes locks may swing away
     spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
     spacing[rig.parts != Part.SKIN] = 0
     grown[fine & face] = 1
@@ -130,7 +128,7 @@ def skin_points(
         )
     )
     from_opening = sample(distance_to(look.openings), pixels) / unit
-    from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening, np.inf)
+    from_eye = np.where(rest[:, 1] > EYES_LOWEST, from_opening, np.inf)
     folded = LidPoints(rest, moved, from_eye, brows)
     return SkinPoints(
         on,

@@ -67,7 +67,7 @@ def _view(yaw: float) -> PhotoGeometry:
 
 def _panels(views: list[PhotoGeometry], weights: Float32Array, name: str) -> list[Panel]:
     """The head from each side with weights (V,) of its vertices in red."""
-    return [Panel(_tinted(view, weights), name if k == 0 else "") for k, view in enumerate(views)]
+    return [(_tinted(view, weights), name if k == 0 else "") for k, view in enumerate(views)]
 
 
 def _tinted(view: PhotoGeometry, weights: Float32Array) -> UInt8Array:

@@ -10,7 +10,7 @@ import torch
 
 from offline.looks.hair.hairstyle import scalp_of
 from offline.looks.hair.hairstyle_way import hairstyle_way
-from offline.secondary_motion import with_look_motion
+from offline.looks.look_motion import with_look_motion
 from offline.training.base_decoder import one_thread, with_decoder
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
 from offline.training.fit_to_pictures import LiftConfig, lifted

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from attribute_toys import toy_attribute
-from offline.secondary_motion import COMPONENTS, with_look_motion, with_secondary_motion
+from offline.looks.look_motion import with_look_motion
+from offline.secondary_motion import COMPONENTS, with_secondary_motion
 from perse_live.arrays import Float32Array
 from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, corrected

@@ -68,7 +68,7 @@ def test_shoulders_below_the_photo_are_fine_only_where_it_ends(mean_head: PhotoG
     ones, colors = np.ones((512, 512), np.float32), np.full((512, 512, 3), 0.5, np.float32)
     nowhere, valid = np.zeros((512, 512), np.bool_), np.ones((512, 512), np.bool_)
     valid[506:] = False
-    look = Appearance(colors, ones, ones, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
+    look = Appearance(colors, ones, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
     body = body_layer(
         geometry, look, 2 * ones, 0 * ones, ones < 0, True, 1.0, np.random.default_rng(0)
     )
@@ -87,7 +87,7 @@ def test_made_up_shoulders_go_on_beside_a_thin_neck(mean_head: PhotoGeometry) ->
     valid[511:] = False
     alpha = ones.copy()
     alpha[400:, :190] = alpha[400:, 320:] = 0
-    look = Appearance(colors, alpha, alpha, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
+    look = Appearance(colors, alpha, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
     body = body_layer(
         geometry, look, 2 * ones, 0 * ones, ones < 0, True, 1.0, np.random.default_rng(0)
     )
@@ -106,7 +106,7 @@ def test_a_spot_in_the_midst_of_a_throat_is_no_clothes() -> None:
     colors = np.where(clothes[..., None] > 0, np.float32(0.2), np.float32(0.8)).repeat(3, 2)
     valid = person > 0
     look = Appearance(
-        colors, person, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
+        colors, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
     )
     dressed = dressed_pixels(look, 200.0, 1.0)
     assert dressed[330:].all()
@@ -124,7 +124,7 @@ def test_a_shoulder_that_the_photo_shows_bare_has_no_shirt_behind_it(
     colors = np.where(clothes[..., None] > 0, np.float32(0.1), np.float32(0.8)).repeat(3, 2)
     valid = person > 0
     look = Appearance(
-        colors, person, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
+        colors, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
     )
     body = body_layer(
         geometry, look, 0 * person, clothes, clothes > 0, False, 1.0, np.random.default_rng(0)

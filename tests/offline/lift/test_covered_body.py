@@ -30,7 +30,6 @@ def _covered(head: PhotoGeometry, person: BoolArray) -> tuple[CoveredBody, BoolA
     look = Appearance(
         image.astype(np.float32),
         alpha,
-        alpha,
         (alpha * ~hair * ~dressed).astype(np.float32),
         ones,
         hair.astype(np.float32),

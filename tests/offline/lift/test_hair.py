@@ -56,7 +56,6 @@ def _striped_person(rim: float) -> tuple[Appearance, np.ndarray]:
     look = Appearance(
         image.astype(np.float32),
         ones,
-        ones,
         1 - of_hair,
         purity,
         of_hair,
@@ -109,7 +108,6 @@ def test_the_back_of_the_head_has_the_strands_of_the_front(
     valid = np.ones((512, 512), np.bool_)
     look = Appearance(
         image,
-        person,
         person,
         skin,
         skin,

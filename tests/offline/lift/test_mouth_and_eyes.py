@@ -73,7 +73,7 @@ def test_the_photo_s_teeth_carry_neither_the_dark_between_them_nor_the_lip_and_i
     gap = opening & (np.abs(np.arange(512) - middle)[None] < 1)
     image[gap] = dark
     full, skin = np.ones(shape, np.float32), (~opening).astype(np.float32)
-    look = Appearance(image, full, full, skin, full, 0 * full, 0 * full, image, opening, full > 0)
+    look = Appearance(image, full, skin, full, 0 * full, 0 * full, image, opening, full > 0)
     layer = photographed_teeth(geometry, look, opening, np.random.default_rng(0))
     assert len(layer) > 100
     assert layer.gaussians.colors.mean(1).min() > 0.6 * tooth.mean()

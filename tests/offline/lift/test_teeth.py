@@ -133,7 +133,6 @@ def _look(white: FloatArray | None) -> Appearance:
     return Appearance(
         image,
         full,
-        full,
         (~openings).astype(np.float32),
         full,
         0 * full,
@@ -216,7 +215,7 @@ def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) ->
     # A colour that no mouth's inside has
     image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(np.float32)
     full = np.ones((512, 512), np.float32)
-    look = Appearance(image, full, full, full, full, 0 * full, 0 * full, image, full < 0, full > 0)
+    look = Appearance(image, full, full, full, 0 * full, 0 * full, image, full < 0, full > 0)
     layer = mouth_layer(mean_head, look, landmarks, np.random.default_rng(0))
     lining = layer.select(
         (layer.triangles >= 0) & (mean_head.rig.parts[layer.triangles] == Part.MOUTH_CAVITY)

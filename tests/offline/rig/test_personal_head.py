@@ -61,7 +61,7 @@ def seen_in(own: PhotoFit, head: PersonalHead) -> Float32Array:
         np.zeros((478, 3), np.float32), own.frame.expression, np.eye(4, dtype=np.float32), 512, 512
     )
     whole = np.ones((512, 512), np.bool_)
-    view = ExtraView("", Portrait(nothing, whole, ~whole, detection, CAMERA, ()), own, 1.0)
+    view = ExtraView("", Portrait(nothing, whole, ~whole, detection, CAMERA, ()), own)
     geometry = view_geometry(view, head.geometry, head.fit, head.landmarks)
     return mesh_landmarks(MODEL, geometry.to_head(geometry.vertices)).astype(np.float32)
 

@@ -17,8 +17,8 @@ from offline.segment.color_model import classify_parts, told_by_edges
 from offline.segment.contract import PartMaps
 from offline.segment.hair_mask import hair_mask
 from offline.segment.landmark_masks import face_oval
-from offline.segment.matte import person_by_grabcut, person_probability, soft_matte, without_haze
-from perse_live.arrays import BoolArray, Float32Array, UInt8Array
+from offline.segment.matte import person_probability, soft_matte, without_haze
+from perse_live.arrays import BoolArray, Float32Array
 from perse_live.camera import Camera
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
@@ -201,7 +201,6 @@ def test_what_stands_off_the_head_above_the_eyes_is_hair_unless_a_hood(
         look = Appearance(
             doll.image,
             seen,
-            seen,
             skin.astype(np.float32),
             np.ones_like(none),
             parts.hair,
@@ -211,9 +210,9 @@ def test_what_stands_off_the_head_above_the_eyes_is_hair_unless_a_hood(
             everywhere,
         )
         ears = np.zeros(len(mean_head.template), np.float32)
-        hair = hair_mask(mean_head, look, parts, ears, doll.clothes, 1.0)
+        hair = hair_mask(mean_head, look, ears, doll.clothes, 1.0)
         assert _share(hair, tuft) > 0.9
-        hood = hair_mask(mean_head, look, parts, ears, doll.clothes | tuft, 1.0)
+        hood = hair_mask(mean_head, look, ears, doll.clothes | tuft, 1.0)
         assert _share(hood, tuft) < 0.1
 
 
@@ -274,18 +273,6 @@ def test_the_matte_is_soft_where_the_mask_is_wrong_by_some_pixels(doll: Doll) ->
     assert ((alpha >= 0) & (alpha <= 1)).all()
     solid = erode(doll.skin, 5)
     np.testing.assert_allclose(foreground[solid], mixed[solid], atol=0.03)
-
-
-def test_grabcut_finds_the_person_by_colour(mean_head: PhotoGeometry, doll: Doll) -> None:
-    face = erode(face_oval(doll.landmarks, (512, 512)), 4)
-    valid = np.ones((512, 512), np.bool_)
-    valid[:20] = False
-    rgb: UInt8Array = (doll.image * 255).astype(np.uint8)
-    mask = person_by_grabcut(rgb, valid, face, mean_head.seen.covered, 1.0)
-    assert (mask[:20] == 0).all()
-    inside, outside = erode(doll.person & valid, 6), ~dilate(doll.person, 6) & valid
-    assert _share(mask > 0.5, inside) > 0.97
-    assert _share(mask > 0.5, outside) < 0.05
 
 
 def test_the_segmentation_model_sees_a_person_in_a_photo() -> None:

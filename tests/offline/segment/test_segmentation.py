@@ -147,7 +147,7 @@ def test_a_build_uses_the_network_where_the_file_is(
     portrait, scalp, clothes = portrait_of(mean_head)
     look, parts = portrait_appearance(portrait, mean_head)
     person = mean_head.seen.covered
-    assert ((look.matte > 0.5) == person).mean() > 0.98
+    assert ((look.alpha > 0.5) == person).mean() > 0.98
     assert (parts.hair > 0.5)[scalp].mean() > 0.9
     assert (parts.clothes > 0.5)[clothes].mean() > 0.9
     skin = person & ~scalp & ~clothes

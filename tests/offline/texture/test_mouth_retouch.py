@@ -53,7 +53,7 @@ def _painted(landmarks: Float64Array, spill: float) -> Float32Array:
 def _look(image: Float32Array) -> Appearance:
     full = np.ones(_SHAPE, np.float32)
     nowhere = np.zeros(_SHAPE, np.bool_)
-    return Appearance(image, full, full, full, full, 0 * full, 0 * full, image, nowhere, ~nowhere)
+    return Appearance(image, full, full, full, 0 * full, 0 * full, image, nowhere, ~nowhere)
 
 
 def test_folds_of_a_smile_fade_and_moles_elsewhere_stay() -> None:
