@@ -38,6 +38,7 @@ _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
 _FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
+_UNEVEN = 0.030  # metres, half of the range of heights at which locks are cut off
 _LEAST_CLEARANCE = 0.003  # metres of waves above the skin
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
@@ -68,10 +69,12 @@ class Cut:
     """Metres along a lock."""
     curl: float = 0.0
     """How round the swing is: 0 within the hair's surface, 1 a helix."""
+    tip: float = 0.5
+    """Width at the end of a lock, relative to its widest."""
 
 
 _SHORT = Cut(0.0068, 4, (0.018, 0.036), -1.0, 0.0036, 0.015, 0.55)
-_LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8)
+_LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8, tip=0.3)
 _WAVY = replace(_LONG, steps=15, spacing=0.0108, wave=0.0075, wave_length=0.085, curl=0.3)
 _CURLY = Cut(0.0108, 17, (0.15, 0.17), -0.11, 0.0062, 0.019, 0.8, 0.0, 0.0065, 0.042, 0.8)
 _TOP = replace(_SHORT, length=(0.036, 0.046), swept=0.9, parting=0.03)
@@ -265,8 +268,10 @@ def locks_along(
     along = (lines[:, 1:] - lines[:, :-1]).reshape(-1, 3)
     length = np.linalg.norm(along, axis=1)
     outwards = _across(_outwards(shape, field, flat_middles), normalized(along), flat_middles)
-    share = np.tile((np.arange(steps) + 0.5) / steps, count)
-    width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
+    # of what is left of a lock: one that was cut off tapers to its new end
+    arcs = arc_lengths(lines)
+    share = (0.5 * (arcs[:, :-1] + arcs[:, 1:]) / np.maximum(arcs[:, -1:], 1e-6)).reshape(-1)
+    width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, cut.tip))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
     light = shape.light.shade(outwards) * _sheen(normalized(along), outwards)[:, None]
     # ambient occlusion: hair is darker at the roots and inside the volume
@@ -363,6 +368,7 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
     step = (length / cut.steps)[:, None]
     stray = 0.10 * rng.standard_normal((len(roots), 3))
     middle = float(shape.vertices[shape.skin, 0].mean())
+    lowest = cut.lowest + _UNEVEN * (0.5 - np.minimum(np.abs(stray[:, 0]) / 0.1, 1.5))
     for k in range(cut.steps):
         here = lines[:, k]
         normal = field.normals(here)
@@ -377,7 +383,7 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
         place = here + step * normalized((1 - free) * lying + free * falling)
         clearance = body * min(1.0, (k + 1) / min(cut.steps, 3))
         lines[:, k + 1] = field.lifted(place, clearance)
-        low = lines[:, k + 1, 1] < cut.lowest - 0.012 * np.abs(stray[:, 0]) / 0.1
+        low = lines[:, k + 1, 1] < lowest
         lines[low, k + 1] = here[low] + 1e-4 * np.array([0, -1.0, 0])
     for _ in range(_SMOOTHINGS):  # ears and shoulders displace single points
         lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])

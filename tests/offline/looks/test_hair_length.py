@@ -103,6 +103,22 @@ def test_no_lock_sticks_out_at_the_ears(cuts: dict[str, Attribute]) -> None:
 
 
 @pytest.mark.parametrize("name", ["hair-long", "hair-side-part"])
+def test_locks_taper_where_they_are_cut_and_end_at_different_heights(
+    name: str, cuts: dict[str, Attribute]
+) -> None:
+    added = cuts[name].added
+    wide = added.rigid.scales[:, 1] > 0.0008  # ribbons, not the thin strands on them
+    _, lock = np.unique(added.rigid_start[wide], axis=0, return_inverse=True)
+    heights, widths = added.rigid.means[wide, 1], added.rigid.scales[wide, 1]
+    order = np.lexsort((heights, lock.reshape(-1)))
+    lowest = order[np.unique(lock.reshape(-1)[order], return_index=True)[1]]
+    ends = lowest[heights[lowest] < -0.12]
+    assert len(ends) > 50
+    assert np.median(widths[ends]) < 0.6 * np.percentile(widths, 90)
+    assert heights[ends].std() > 0.014
+
+
+@pytest.mark.parametrize("name", ["hair-long", "hair-side-part"])
 def test_no_lock_is_pushed_away_from_the_head_by_an_ear(
     name: str, person: Avatar, cuts: dict[str, Attribute]
 ) -> None:
