@@ -44,8 +44,9 @@ def with_mixed_edge(hair: BoolArray, look: Appearance, chin_row: float, unit: fl
     """
     below = np.arange(len(hair))[:, None] > chin_row
     hanging = hair & below
-    with_mixed = hair | (dilate(hanging, NARROW * unit) & below & look.visible)
-    rest = look.visible & below & ~with_mixed & (look.skin < SURE)
+    unsure = look.visible & below & (look.skin < SURE)
+    with_mixed = hair | (dilate(hanging, NARROW * unit) & unsure)
+    rest = unsure & ~with_mixed
     strips = rest & ~opened(rest, 2 * NARROW * unit) & dilate(hanging, 4 * NARROW * unit)
     return with_mixed | strips
 
