@@ -38,7 +38,7 @@ _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
 _FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
-_UNEVEN = 0.030  # metres, half of the range of heights at which locks are cut off
+_UNEVEN = 0.018  # metres, half of the range of heights at which locks are cut off
 _LEAST_CLEARANCE = 0.003  # metres of waves above the skin
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
