@@ -29,8 +29,10 @@ _UNDER, _UNDER_LIPS = (0.002, 0.0006)
 _UNDER_SPACING, _LIP_SPACING = (6.0, 2.2)
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
-# Least displacement in a blink, and chart of lips, whose Gaussians are shaped for the pose that unfolds them
-_UNFOLDS = 0.02
+# Least displacement in a blink of lids, and least chart of lips, whose Gaussians are shaped for the pose that unfolds them
+_LID_MOVES, _LIP = (0.02, 0.02)
+_LIPS_REGION = 0.5  # chart of the lips from which a Gaussian is theirs
+_LIPS_FREE = 0.5  # freedom of colour in refinement, on the lips
 # Factors of their width: an opening mouth would tear pinholes between those of the lips, and the socket behind a lid is dark
 _STRETCHED, _LID_WIDE = (1.2, 1.25)
 _SEAM = 0.4  # darkening of lips where they meet
@@ -60,7 +62,7 @@ def skin_layer(
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * lip_edges * inner)[:, None]
         color_freedom = color_freedom * (1 - lip_edges)
-    lid = points.folded.moved > _UNFOLDS
+    lid = points.folded.moved > _LID_MOVES
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
     wide = wide * np.where(lid, _LID_WIDE, 1)
     layer = surface_layer(
@@ -75,8 +77,8 @@ def skin_layer(
         least_opacity=0.8,
     )
     spread = unfolded_vertices(geometry, frame)
-    layer = shaped_for(layer, lid | (points.lips > _UNFOLDS), spread, geometry)
-    layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
+    layer = shaped_for(layer, lid | (points.lips > _LIP), spread, geometry)
+    layer.regions[:] = np.where(points.lips > _LIPS_REGION, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     return _within_outline(layer, geometry, points, look, dressed, unit)
 
@@ -140,8 +142,8 @@ def under_skin(
     would show. Refinement moves lips' Gaussians apart, which shows no gap while lip lies before lip, but does in an open mouth.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
-    lips = charts.lips[rig.triangles].max(1) > _UNFOLDS
-    lids = charts.eyelids[rig.triangles].max(1) > _UNFOLDS
+    lips = charts.lips[rig.triangles].max(1) > _LIP
+    lids = charts.eyelids[rig.triangles].max(1) > _LID_MOVES
     below = (rig.parts == Part.SKIN) & ~lids & FACE_AND_THROAT.contains(rest)
     spacing = np.where(lips, _LIP_SPACING, _UNDER_SPACING) * pixel
     spread = unfolded_vertices(geometry, frame)
@@ -158,8 +160,8 @@ def under_skin(
         Region.SKIN,
         triangles=points.triangle,
         freedom=0.0,
-        color_freedom=np.where(on_lips, 0.5, 0.0),
+        color_freedom=np.where(on_lips, _LIPS_FREE, 0.0),
         least_opacity=0.95,
     )
-    layer.regions[points.interpolate(charts.lips, rig.triangles) > 0.5] = int(Region.LIPS)
+    layer.regions[points.interpolate(charts.lips, rig.triangles) > _LIPS_REGION] = int(Region.LIPS)
     return shaped_for(layer, on_lips, spread, geometry)

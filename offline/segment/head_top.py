@@ -31,9 +31,8 @@ _CONTACT = 0.4  # of the face's width along which the person must touch the phot
 # Probability of being the person's beside the middle of the cut; in the middle it is 1/2
 _TOUCHES_BESIDE = 0.25
 _BACKGROUND = 0.1  # probability of being the person's below which a pixel is background
-# Pixels (eye distance 115) below the cut whose colours go on above it, as farther down are the brows; and around the new part of
-# the head that count as photo too
-_SOURCE = 24.0
+_SOURCE = 24.0  # pixels (eye distance 115) below the cut whose colours go on above it: farther down are the brows
+_ROOM = 24.0  # pixels (eye distance 115) around the completed head that count as photo too
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
 # Of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _SHADES = (0.6, 0.75, 1.0, 1.25)
@@ -61,7 +60,7 @@ def with_head_top(portrait: Portrait) -> Portrait:
     if cut is None:
         return portrait
     rgb, head = _completed(portrait, person, cut)
-    valid = portrait.valid | dilate(head, _SOURCE * portrait.unit)
+    valid = portrait.valid | dilate(head, _ROOM * portrait.unit)
     made_up = portrait.made_up | (valid & ~portrait.valid)
     warnings = (*portrait.warnings, _WARNING)
     return replace(portrait, rgb=rgb, valid=valid, made_up=made_up, warnings=warnings)

@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from offline.dataset.layout import DatasetFrame
 from offline.dataset.tracks import PointTracks, in_head_frame
-from offline.lift.hair import strand_direction
+from offline.images import strand_direction
 from offline.looks.assembly import flat
 from offline.training.posed_avatar import PosedAvatar, SeenFrame
 from offline.training.unprojection import (
@@ -19,11 +19,7 @@ from offline.training.unprojection import (
     STRAND_SIGMA,
     Points,
 )
-from perse_live.animate import (
-    bind_surface,
-    pose_gaussians,
-    pose_vertices,
-)
+from perse_live.animate import bind_surface, pose_gaussians, pose_vertices
 from perse_live.arrays import FloatArray, Int32Array
 from perse_live.attributes import nothing_added
 from perse_live.avatar import Avatar, corrected
