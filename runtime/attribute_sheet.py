@@ -1,4 +1,4 @@
-"""The attribute sheet: a fade-in of each attribute, then turned and talking."""
+"""The attribute sheet: a fade-in of each attribute, then turned and talking; and the way from one look to the next in eighths."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _PART_OF_FACE = {
     "mouth": (0.7, -0.2),
     "skin": (1.2, 0.0),
 }
+_EIGHTHS = 8
+_SIDE_VIEW = 35.0  # degrees
 _WEIGHTS = (("0", 0.0), ("1/4", 0.25), ("1/2", 0.5), ("3/4", 0.75), ("1", 1.0))
 _TALKING = expression(
     jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3
@@ -78,4 +80,37 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
         beside.place_at(turned, len(coming), top + HEADING)
         before.place_at(talking, len(coming) + 1, top + HEADING)
         top += HEADING + sheet.row
+    return np.asarray(sheet.image)
+
+
+def way_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
+    """Two rows, from the front and turned by 35 degrees, for each step of a way: from the avatar without attributes to the first
+    look, from there to the second, and so on, in eighths.
+
+    attributes: of one slot, at least one. Returns (H, W, 3) RGB, 2148 pixels wide, 570 high for each look.
+    """
+    resting = expression()
+    poses = facing_pose(avatar), facing_pose(avatar, yaw=_SIDE_VIEW)
+    leg = HEADING + len(poses) * row_height(_TILE)
+    sheet = Sheet(_EIGHTHS + 1, _TILE, len(attributes) * leg)
+    made = avatar.provenance
+    sheet.title("From look to look", f"photo {made.photo_sha256[:12]}   ·   {made.creator}")
+    heights, above = _PART_OF_FACE.get(attributes[0].slot, _WHOLE_HEAD)
+    painters = [
+        TilePainter(avatar, close_up(avatar, pose, heights, above=above), sheet) for pose in poses
+    ]
+    before, top = None, MARGIN + TITLE
+    for one in attributes:
+        sheet.heading(f"{'Own' if before is None else before.label} to {one.label}", top)
+        for step in range(_EIGHTHS + 1):
+            weight = step / _EIGHTHS
+            weights = {one.name: weight}
+            if before is not None:
+                weights[before.name] = 1 - weight
+            shown = with_attributes(avatar, avatar.attributes, weights)
+            for row, (painter, pose) in enumerate(zip(painters, poses, strict=True)):
+                painter.set_avatar(shown)
+                tile = Tile(f"{step}/{_EIGHTHS}", acting(avatar, resting, pose))
+                painter.place_at(tile, step, top + HEADING + row * sheet.row)
+        before, top = one, top + leg
     return np.asarray(sheet.image)

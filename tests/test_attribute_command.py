@@ -181,6 +181,28 @@ def test_a_preview_is_a_picture(bare_file: Path, tmp_path: Path) -> None:
         assert sheet.width > 1000
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("beard", "hair-friend"), "looks of one slot, not beard (beard), hair-friend (hair)"),
+        (("hair-none",), "has no attribute hair-none"),
+    ],
+)
+def test_a_way_is_of_one_slot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], says: str
+) -> None:
+    toy = toy_avatar(gaussians=300)
+    looks = (
+        toy_learned(toy, "beard", "beard"),
+        toy_learned(toy, "hair-friend", "hair", seed=1),
+    )
+    save_avatar(tmp_path / "toy.perse", replace(toy, attributes=looks, decoder=toy_decoder()))
+    out = str(tmp_path / "sheet.png")
+    command = ["attribute", "preview", str(tmp_path / "toy.perse"), "-o", out, "--along", *names]
+    assert cli.main(command) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_building_checks_the_attributes_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from attribute_toys import toy_attribute
-from runtime.attribute_sheet import attribute_sheet
+from runtime.attribute_sheet import attribute_sheet, way_sheet
 from runtime.tiles import CAPTION, GAP, HEADING, MARGIN, TITLE
 from toys import toy_avatar
 
@@ -55,3 +55,28 @@ def test_eyes_are_seen_from_nearer_than_a_hat() -> None:
     )
     empty = [(np.abs(tile.astype(int) - BACKDROP).max(2) < 3).mean() for tile in (wide, near)]
     assert empty[1] < 0.8 * empty[0]
+
+
+def test_a_way_leads_from_look_to_look() -> None:
+    toy = toy_avatar()
+    looks = (
+        toy_attribute(toy, "hat", "hat", changed=600),
+        toy_attribute(toy, "cap", "hat", seed=1),
+    )
+    avatar = replace(toy, attributes=looks)
+    sheet = way_sheet(avatar, looks)
+
+    def tile(leg: int, row: int, column: int) -> np.ndarray:
+        high = TILE + CAPTION + GAP
+        top = MARGIN + TITLE + leg * (HEADING + 2 * high) + HEADING + row * high
+        left = MARGIN + column * (TILE + GAP)
+        return sheet[top : top + TILE, left : left + TILE].astype(int)
+
+    for row in range(2):  # from the front, and turned
+        np.testing.assert_array_equal(tile(0, row, 8), tile(1, row, 0))
+        for leg in range(2):
+            from_the_start = [
+                np.abs(tile(leg, row, k) - tile(leg, row, 0)).mean() for k in range(9)
+            ]
+            assert from_the_start == sorted(from_the_start) and from_the_start[1] > 0
+    assert np.abs(tile(0, 0, 0) - tile(0, 1, 0)).mean() > 1

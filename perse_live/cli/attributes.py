@@ -32,6 +32,7 @@ from perse_live.outputs import check_output_folder, check_outputs, check_writabl
 
 if TYPE_CHECKING:
     from offline.training.learning import FitConfig
+    from perse_live.attributes import Look
     from perse_live.avatar import Avatar
 
 _SECONDS_PER_THUMBNAIL = 0.4  # two cores, sample portrait; for the time left
@@ -135,6 +136,9 @@ class AttributePreview:
     """An avatar file (.perse)."""
     output: OutputFile
     """The picture to write (.png or .jpg)."""
+    along: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
+    """Instead, the way from the avatar without attributes to the first of these, from there to the second, and so on, in
+    eighths; all of one slot, such as hair."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
 
 
@@ -456,7 +460,7 @@ def _remove_attributes(command: AttributeRemove) -> None:
 
 def _preview_attributes(command: AttributePreview) -> None:
     from perse_live.avatar import load_avatar
-    from runtime.attribute_sheet import attribute_sheet
+    from runtime.attribute_sheet import attribute_sheet, way_sheet
 
     check_picture_name(command.output)
     check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
@@ -465,8 +469,25 @@ def _preview_attributes(command: AttributePreview) -> None:
         raise UserError(
             f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default"
         )
-    write_image(command.output, attribute_sheet(avatar, avatar.attributes))
+    if command.along:
+        write_image(command.output, way_sheet(avatar, _on_one_way(avatar, command)))
+    else:
+        write_image(command.output, attribute_sheet(avatar, avatar.attributes))
     print_written("attribute sheet", command.output)
+
+
+def _on_one_way(avatar: Avatar, command: AttributePreview) -> list[Look]:
+    there = {one.name: one for one in avatar.attributes}
+    for name in command.along:
+        if name not in there:
+            raise UserError(f"{command.avatar} has no attribute {name}: it has {', '.join(there)}")
+    chosen = [there[name] for name in command.along]
+    if len({one.slot for one in chosen}) > 1:
+        of = ", ".join(f"{one.name} ({one.slot})" for one in chosen)
+        raise UserError(
+            f"no way leads from one to the other: --along takes looks of one slot, not {of}"
+        )
+    return chosen
 
 
 def _draw_thumbnails(command: AttributeThumbnails) -> None:
