@@ -129,7 +129,7 @@ def rows_of(avatar: Avatar, look: Attribute, way: HairstyleWay | None = None) ->
 
 
 def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) -> Rows:
-    """Rows that follow the strands; the scalp changes evenly, other skin before the hair in front of it is cut."""
+    """Rows that follow the hair; the scalp changes evenly, other skin before the hair in front of it is cut."""
     shares = torch.from_numpy(SHARES.astype(np.float32))[:, None]
     evenly = ((shares - way.bare_from) / (1 - way.bare_from)).clamp(0, 1)
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids]
@@ -145,7 +145,6 @@ def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) ->
     own[..., COLOR] = way.own.colors - avatar.colors[ids]
     own[..., OPACITY] = SURELY * (way.own.shown - 1) * avatar.opacities[ids]
     own[..., PLACE] = (way.own.places - way.own.places[0]) / PLACE_UNIT
-    own[..., SIZE] = np.log(way.own.sizes)
     known[:, at] = torch.from_numpy(own)
     added, least = look.added, look.added.least_size
     its = np.zeros((len(SHARES), len(added), OUTPUTS), np.float32)
@@ -153,7 +152,7 @@ def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) ->
     its[..., OPACITY] = (1 + SURELY * (way.added.shown - 1)) * added.opacities
     its[0, :, OPACITY] = 0
     its[..., PLACE] = (way.added.places - way.added.places[0]) / PLACE_UNIT
-    its[..., SIZE] = np.log(way.added.sizes / least)
+    its[..., SIZE] = -np.log(least)
     known[:, rows.own :] = torch.from_numpy(its)
     everywhere = torch.zeros_like(rows.appear)
     return replace(rows, ends=known[-1], appear=everywhere, lasts=everywhere + 1, known=known)

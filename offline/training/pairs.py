@@ -1,8 +1,8 @@
 """Pairs of looks that share the weight of their slot: how what one adds becomes what the other adds.
 
-Parts of one kind travel into each other by optimal transport. Hairstyles that stand in the own hair's place do so strand by
-strand (`offline.looks.hair.hairstyle_way`), a shaved head among them. What only comes on top of the own hair, such as a fringe,
-is no hairstyle's partner: then each of the two comes and goes as it does alone.
+Parts of one kind travel into each other by optimal transport. Hairstyles that stand in the own hair's place do so as the own
+hair becomes a look's (`offline.looks.hair.hairstyle_way`), a shaved head among them. What only comes on top of the own hair,
+such as a fringe, is no hairstyle's partner: then each of the two comes and goes as it does alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from offline.looks.hair.hairstyle import Hairstyle, Scalp, hairstyle
+from offline.looks.hair.hairstyle import Hairstyle, Scalp
 from offline.looks.hair.hairstyle_way import SHARES, HairOnTheWay, HairstyleWay, on_the_way
 from offline.training.base_decoder import own_features
 from offline.training.gaussian_rows import SURELY
@@ -28,7 +28,6 @@ from perse_live.decoder.network import (
     OUTPUTS,
     PLACE,
     PLACE_UNIT,
-    SIZE,
     Adapter,
     Decoder,
     decode,
@@ -163,7 +162,7 @@ def pairs_of(
     if look.slot != "hair":
         return [_transported(mate, ends) for mate in mates]
     return [
-        _by_strands(way.scalp, mate, way.hairstyle)
+        _by_hairstyle(way.scalp, mate, way.hairstyle)
         if way is not None and mate.hides_hair and not len(mate.look.added.surface.triangles)
         else Pair(mate, None, None)
         for mate in mates
@@ -186,15 +185,9 @@ def _carried(way: FloatArray) -> Travel:
     return Travel(torch.from_numpy(changes))
 
 
-def _by_strands(scalp: Scalp, mate: Mate, mine: Hairstyle) -> Pair:
+def _by_hairstyle(scalp: Scalp, mate: Mate, mine: Hairstyle) -> Pair:
     full, added = mate.alone(1.0).numpy(), mate.look.added
-    its = hairstyle(
-        scalp,
-        mate.ends(),
-        added.rigid.quats,
-        added.rigid.scales * np.exp(full[:, SIZE : SIZE + 1]),
-        np.clip(added.colors + full[:, COLOR], 0, 1).astype(np.float32),
-    )
+    its = Hairstyle(mate.ends(), np.clip(added.colors + full[:, COLOR], 0, 1).astype(np.float32))
     return Pair(mate, _grown(on_the_way(scalp, mine, its)), _grown(on_the_way(scalp, its, mine)))
 
 
@@ -204,5 +197,4 @@ def _grown(way: HairOnTheWay) -> Travel:
     changes[..., COLOR] = way.colors - way.colors[0]
     changes[..., OPACITY] = 1 + SURELY * (way.shown - 1)
     changes[..., PLACE] = (way.places - way.places[0]) / PLACE_UNIT
-    changes[..., SIZE] = np.log(way.sizes)
     return Travel(torch.from_numpy(changes[::-1].copy()))

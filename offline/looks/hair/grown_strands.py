@@ -107,11 +107,9 @@ class SkinField:
         heights = ((places - self._points[found]) * normals).sum(1)
         return SkinFoot(heights, normals, self._scalp[found])
 
-    def nearest_scalp(self, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Points of the scalp nearest to places (N, 3): (N, 3) metres, and the same on the template."""
-        scalp = np.nonzero(self._scalp > _SCALP)[0]
-        found = scalp[np.asarray(KDTree(self._points[scalp]).query(places)[1])]
-        return self._points[found], self._template[found]
+    def scalp_points(self) -> FloatArray:
+        """(M, 3) metres."""
+        return self._points[self._scalp > _SCALP]
 
     def lips(self, places: FloatArray) -> FloatArray:
         """How red the skin nearest to places (N, 3) is: [0, 1]."""

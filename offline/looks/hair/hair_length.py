@@ -28,7 +28,6 @@ from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians, Attribute, nothing_added
 from perse_live.avatar import Avatar
 from perse_live.gaussians import Gaussians
-from perse_live.hair.polylines import arc_lengths
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
@@ -269,7 +268,7 @@ def locks_along(
     length = np.linalg.norm(along, axis=1)
     outwards = _across(_outwards(shape, field, flat_middles), normalized(along), flat_middles)
     # of what is left of a lock: one that was cut off tapers to its new end
-    arcs = arc_lengths(lines)
+    arcs = _arc_lengths(lines)
     share = (0.5 * (arcs[:, :-1] + arcs[:, 1:]) / np.maximum(arcs[:, -1:], 1e-6)).reshape(-1)
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, cut.tip))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
@@ -337,7 +336,7 @@ def _waved(shape: HeadShape, lines: FloatArray, cut: Cut, rng: np.random.Generat
     """Locks (N, K, 3) that swing about their lines, more from the root to a third of their length."""
     if not cut.wave:
         return lines
-    field, arcs = SkinField(shape), arc_lengths(lines)
+    field, arcs = SkinField(shape), _arc_lengths(lines)
     along = normalized(np.gradient(lines, axis=1).reshape(-1, 3))
     outwards = _outwards(shape, field, lines.reshape(-1, 3))
     side = normalized(np.cross(along, outwards)).reshape(lines.shape)
@@ -394,6 +393,13 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
     widest = float(np.abs(shape.vertices[skull, 0] - middle).max())
     loose |= (np.abs(lines[..., 0] - middle) > widest + 2 * cut.body) & beside
     return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
+
+
+def _arc_lengths(lines: FloatArray) -> FloatArray:
+    """(N, K) metres from the root to each point of lines (N, K, 3)."""
+    so_far = np.zeros(lines.shape[:-1])
+    np.cumsum(np.linalg.norm(np.diff(lines, axis=1), axis=2), axis=1, out=so_far[:, 1:])
+    return so_far
 
 
 def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:

@@ -21,7 +21,8 @@ _SMOOTH = (2.0, 1.6)  # cells, standard deviation over which hair is counted
 _EVEN = 2.0  # cells all round, standard deviation over which heights are averaged
 _LOWEST = 1.0  # percentile of heights at which the hair ends
 _HAS = 0.2  # of its mean density, from which a hairstyle has hair
-_BESIDE = 0.014  # metres from its hair within which it has hair as well
+BESIDE = 0.014
+"""Metres from its hair within which a hairstyle has hair as well."""
 _JITTER = 0.003  # metres, standard deviation by which ends of strands differ
 _SOFT = 0.010  # metres over which hair fades at its end
 # Metres by which the end rises farther, so that nothing is half there afterwards
@@ -79,7 +80,7 @@ def haircut(field: SkinField, skull: Skull, places: FloatArray, other: FloatArra
     if len(other):
         density = chart.density(other)
         lacks &= chart.at(density, places) < _HAS * density[density > 0].mean()
-        lacks &= KDTree(other).query(places)[0] > _BESIDE
+        lacks &= KDTree(other).query(places)[0] > BESIDE
     ends = chart.ends(places, lacks)
     low = float(np.percentile(places[:, 1], _LOWEST))
     aside = (places - skull.center) * [1.0, 0.0, 1.0]

@@ -1,4 +1,4 @@
-"""Between two hairstyles: roots on the scalp, and in-betweens that are hairstyles."""
+"""Between two hairstyles: in-betweens that are hairstyles."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from scipy.spatial import KDTree
 from faces import plain_person
 from offline.looks.edit import with_built_in
 from offline.looks.hair.bun import bun
-from offline.looks.hair.grown_strands import SkinField
 from offline.looks.hair.hair_length import long, shaved, short
 from offline.looks.hair.haircut import haircut
 from offline.looks.hair.hairstyle import Scalp, hairstyle_of, scalp_of
 from offline.looks.hair.hairstyle_way import SHARES, hairstyle_way, on_the_way
-from offline.looks.hair.rooting import guide_roots, rooted
-from offline.looks.measured_head import HeadShape, head_shape
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.training.gaussian_rows import rows_of
 from offline.training.target import Taught
@@ -30,7 +27,6 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, painted
 from perse_live.decoder.features import places_at_rest
 from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
-from perse_live.hair.guides import way_along
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.regions import Region
@@ -40,11 +36,6 @@ from runtime.stage import Motion, Stage
 @pytest.fixture(scope="module")
 def person(mean_head: PhotoGeometry) -> Avatar:
     return plain_person(mean_head)
-
-
-@pytest.fixture(scope="module")
-def shape(person: Avatar) -> HeadShape:
-    return head_shape(person)
 
 
 @pytest.fixture(scope="module")
@@ -59,40 +50,6 @@ def long_hair(person: Avatar) -> Attribute:
     return long(person)
 
 
-def test_hair_has_its_roots_on_the_scalp_and_its_lines_end_at_the_gaussians(
-    person: Avatar, shape: HeadShape
-) -> None:
-    hair = np.isin(person.regions[len(person.surface.triangles) :], (7, 8))
-    means, rigid = person.rigid.means[hair], person.rigid
-    field = SkinField(shape)
-    found = rooted(field, means, rigid.quats[hair], rigid.scales[hair])
-    np.testing.assert_allclose(found.places, means, atol=1e-6)
-    foot = field.foot(found.roots)
-    assert (foot.scalp > 0.5).all() and np.abs(foot.heights).max() < 1e-3
-    # Strands may not cross the head
-    middles = found.lines[:, 2:-2].reshape(-1, 3)
-    assert (field.height(middles) < -0.004).mean() < 0.01
-
-
-def test_no_strand_crosses_the_face_where_there_is_no_hair(shape: HeadShape) -> None:
-    """Hair beside the cheeks, whose axes point from the forehead's middle outwards and down."""
-    rng = np.random.default_rng(5)
-    means = rng.uniform((0.066, -0.10, -0.03), (0.076, 0.0, -0.01), (400, 3))
-    means = np.concatenate([means, means * [-1, 1, 1]])
-    quats = np.zeros((len(means), 4))
-    quats[:, 0], quats[:, 3] = np.cos(np.pi / 8), -np.sin(np.pi / 8) * np.sign(means[:, 0])
-    scales = np.tile([0.006, 0.001, 0.001], (len(means), 1))
-    lines = rooted(SkinField(shape), means, quats, scales).lines
-    before = (lines[..., 2] > -0.03) & (lines[..., 1] < 0.0)
-    assert before.any() and np.abs(lines[before][:, 0]).min() > 0.05
-
-
-def test_guides_have_their_roots_at_the_same_places_on_every_head(shape: HeadShape) -> None:
-    wide = shape.vertices * np.array([1.2, 1.0, 0.9], np.float32)
-    np.testing.assert_array_equal(guide_roots(shape), guide_roots(replace(shape, vertices=wide)))
-    assert 150 < len(guide_roots(shape)) < 800
-
-
 def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
     person: Avatar, long_hair: Attribute, scalp: Scalp
 ) -> None:
@@ -104,7 +61,7 @@ def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
     assert (way.own.shown[0] == 1).all() and (way.own.shown[-1] <= 0).all()
     np.testing.assert_allclose(way.added.places[-1], long_hair.added.rigid.means, atol=1e-6)
     np.testing.assert_allclose(way.added.colors[-1], long_hair.added.colors, atol=1e-6)
-    assert (way.added.shown[-1] == 1).all() and (way.added.sizes[-1] == 1).all()
+    assert (way.added.shown[-1] == 1).all()
     # Neither goes before the other is there, but for the length that only the look has
     both = way.added.places[-1, :, 1] > 0.0
     assert (way.own.shown.mean(1) + way.added.shown[:, both].clip(0).mean(1) > 0.9).all()
@@ -113,9 +70,7 @@ def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
 def test_long_hair_is_cut_at_one_height_all_round_before_it_becomes_short(
     person: Avatar, long_hair: Attribute, scalp: Scalp
 ) -> None:
-    shorn = on_the_way(
-        scalp, hairstyle_of(scalp, long_hair.added), hairstyle_of(scalp, short(person).added)
-    )
+    shorn = on_the_way(scalp, hairstyle_of(long_hair.added), hairstyle_of(short(person).added))
     means = shorn.places[0]
     behind = means[:, 2] < -0.08
     ends: list[float] = []
@@ -143,25 +98,23 @@ def test_a_haircut_only_takes_hair_away_and_leaves_what_both_have(
     assert shorn.stays[hair[:, 1] > 0.03].all() and not shorn.stays[hair[:, 1] < -0.05].all()
 
 
-def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_turns(
+def test_hair_on_the_way_stays_beside_that_of_both_ends_and_neighbours_stay_together(
     person: Avatar, long_hair: Attribute, scalp: Scalp
 ) -> None:
-    """What turns across its long axis, or leaves both hairstyles, would fray."""
+    """What leaves both hairstyles, or its neighbours, would fray."""
     way = hairstyle_way(person, long_hair, scalp)
     assert way is not None
     ends = KDTree(np.concatenate([way.own.places[0], way.added.places[-1]]))
-    for places in (*way.own.places[3:-1], *way.added.places[1:-3]):
-        middle = ends.data[ends.query(places, k=8)[1]].mean(1)
-        foot = scalp.field.foot(places)
-        out = (foot.scalp < 0.5) | (((places - middle) * foot.normals).sum(1) > 0)
-        far = np.linalg.norm(places - middle, axis=1)[out]
-        assert np.quantile(far, 0.99) < 0.009
-    cropped, tied = hairstyle_of(scalp, short(person).added), hairstyle_of(scalp, bun(person).added)
-    strands = way_along(cropped.at, cropped.guides, tied.guides, SHARES)
-    across = np.linalg.norm(np.cross(strands.directions[12], strands.directions[0]), axis=1)
-    longer = np.sqrt(strands.lengths[12] / np.maximum(strands.lengths[0], 1e-3))
-    sizes = on_the_way(scalp, cropped, tied).sizes[12] / np.minimum(longer, 1.8)
-    assert np.median(sizes[across > 0.8]) < 0.8 * np.median(sizes[across < 0.3])
+    for one in (way.own, way.added.backwards()):
+        beside = KDTree(one.places[0]).query(one.places[0], k=2)[1][:, 1]
+        apart = one.places - one.places[:, beside]
+        for step, places in enumerate(one.places):
+            shown = one.shown[step] > 0
+            if not shown.any():
+                continue
+            assert np.quantile(ends.query(places[shown])[0], 0.99) < 0.012
+            changed = np.linalg.norm(apart[step] - apart[0], axis=1)[shown]
+            assert np.quantile(changed, 0.95) < 0.004
 
 
 def test_colours_that_are_none_of_hair_do_not_grow_with_it(
@@ -211,7 +164,7 @@ def test_looks_that_leave_the_hair_have_no_way(person: Avatar, scalp: Scalp) -> 
     assert hairstyle_way(person, kept, scalp) is None
 
 
-def test_a_bun_is_all_hair_combed_back_and_goes_into_its_roots_where_the_head_is_shaved(
+def test_a_bun_is_all_hair_combed_back_and_sinks_onto_the_scalp_where_the_head_is_shaved(
     person: Avatar, scalp: Scalp
 ) -> None:
     look = bun(person)
@@ -221,17 +174,17 @@ def test_a_bun_is_all_hair_combed_back_and_goes_into_its_roots_where_the_head_is
     knot = look.added.rigid.means[height > 0.02]
     assert np.ptp(knot, 0).max() < 0.08 and knot[:, 1].min() > 0.05
     assert (height < -0.001).mean() < 0.005 and (height < 0.015).mean() > 0.5
-    bare = hairstyle_of(scalp, shaved(person).added)
+    bare = hairstyle_of(shaved(person).added)
     left = on_the_way(scalp, way.hairstyle, bare)
     assert np.quantile(scalp.field.height(left.places[-2]), 0.99) < 0.012
 
 
-def test_shaved_hair_shrinks_into_its_roots(person: Avatar, scalp: Scalp) -> None:
+def test_shaved_hair_sinks_onto_the_scalp(person: Avatar, scalp: Scalp) -> None:
     way = hairstyle_way(person, shaved(person), scalp)
     assert way is not None and not way.added.places.size
     heights = [np.median(scalp.field.height(places)) for places in way.own.places[::4]]
     assert (np.diff(heights) < 0).all() and heights[-1] < 0.002
-    assert (way.own.shown[SHARES < 0.6] == 1).mean() > 0.97 and (way.own.shown[-1] <= 0).all()
+    assert (way.own.shown[SHARES < 0.15] == 1).mean() > 0.97 and (way.own.shown[-1] <= 0).all()
 
 
 def films_of(
@@ -261,7 +214,7 @@ def test_no_in_between_bares_skin(person: Avatar, long_hair: Attribute) -> None:
     for way in ways:
         for yaw in (0, 30):
             scores = hair_fade_scores(*films_of(person, way, yaw))
-            assert scores.bared < 0.01 and scores.strayed < 0.015
+            assert scores.bared < 0.01 and scores.strayed < 0.02
     on = len(person.surface.triangles)
     for avatar in ways[1]:
         moved = np.abs(avatar.surface.positions[:on, 2] - person.surface.positions[:, 2])
