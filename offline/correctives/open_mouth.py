@@ -2,7 +2,8 @@
 
 A photo of a closed mouth shows the line between the lips, and its corners' shadow, on the Gaussians that lie there. It belongs to
 the gap, not to the skin: on lips that part and stretch it would be dark patches and a dotted outline. So lips and corners have
-their photographed colour while they touch, and the colour of the surrounding lip and skin when they do not.
+their photographed colour while they touch, and the colour of the surrounding lip and skin when they do not; a rim of lip goes
+round the corners.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from offline.looks.face.rest_positions import (
     surface_places,
 )
 from offline.numeric import ramp
-from offline.priors import ENOUGH
+from offline.priors import DARKEST, ENOUGH
 from offline.texture.completion import complete_colors
-from perse_live.arrays import BoolArray, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.correctives import Component, join, sparse
 from perse_live.correctives import ramp as curve
@@ -34,6 +34,8 @@ from perse_live.regions import Region
 
 # Metres from the line, and from the corners, within which colours are the gap's, and beyond which they are not
 _LINE, _CORNER = ((0.0012, 0.0035), (0.0035, 0.0075))
+# Darkness over the neighbours' of what is the gap's too, as far from the line as the corners' shadow
+_FLECK = (0.05, 0.2)
 _AROUND = 0.045  # metres from the mouth's middle: lips and skin that are looked at
 _SHOWN = 0.3  # opacity of a Gaussian that counts
 _OPENS, _OPEN = 0.04, 0.16  # jawOpen over which the line goes
@@ -55,7 +57,11 @@ def with_open_mouth(avatar: Avatar) -> Avatar:
     corners = marks[[*INNER_LIP_CORNERS, *OUTER_LIP_CORNERS]]
     from_corner = np.linalg.norm(places[rows, None] - corners, axis=2).min(1)
     at_corner = 1 - ramp(from_corner, *_CORNER)
-    gap = np.maximum(1 - ramp(from_line, *_LINE), at_corner)
+    line = 1 - ramp(from_line, *_LINE)
+    grey = avatar.colors[rows].mean(1)
+    usual = np.median(grey[KDTree(places[rows]).query(places[rows], k=ENOUGH)[1]], 1)
+    fleck = ramp(1 - grey / np.maximum(usual, DARKEST), *_FLECK) * (from_line < _CORNER[1])
+    gap = np.maximum.reduce([line, at_corner, fleck])
     half_open = surface_places(avatar, expressed(avatar.rig, expression(jawOpen=0.35)))
     clean = complete_colors(
         avatar.colors[rows],
@@ -63,7 +69,7 @@ def with_open_mouth(avatar: Avatar) -> Avatar:
         half_open[rows],
         places[rows],
         surface_normals(avatar)[rows],
-        _lip_share(avatar.regions[rows] == Region.LIPS, places[rows], at_corner)[:, None],
+        np.maximum(avatar.regions[rows] == Region.LIPS, line)[:, None],
         rng=np.random.default_rng(0),
     )
     colors = np.zeros((1, len(avatar), 3))
@@ -72,12 +78,3 @@ def with_open_mouth(avatar: Avatar) -> Avatar:
     component = Component("lips-part", (curve("jawOpen", start, start + _OPEN - _OPENS),))
     made = sparse([component], colors, np.zeros((1, len(avatar))))
     return replace(avatar, correctives=join(avatar.correctives, made))
-
-
-def _lip_share(lips: BoolArray, places: FloatArray, at_corner: FloatArray) -> FloatArray:
-    """How far Gaussians are the lips', (N,): in a mouth's corner, red runs out into the skin, which is stretched to a lip.
-
-    lips: (N,); places: (N, 3) metres; at_corner: (N,) in [0, 1].
-    """
-    around = lips[np.asarray(KDTree(places).query(places, k=ENOUGH)[1])].mean(1)
-    return lips + at_corner * (around - lips)
