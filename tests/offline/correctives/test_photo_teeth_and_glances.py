@@ -1,5 +1,5 @@
-"""Teeth of the photo come with its smile; when the eye turns, the iris in the veil goes, that of the ball is
-even, and the white is lit.
+"""Teeth of the photo come with its smile; when the eye turns, the iris in the veil goes and the white is lit; an iris has a
+round pupil and leaves its reflections to the light.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.correctives.glances import iris_centre, with_glances
+from offline.correctives.glances import (
+    in_iris_radii,
+    iris_centre,
+    with_clear_irises,
+    with_glances,
+    with_pupils,
+)
 from offline.correctives.photo_teeth import with_photo_teeth
 from offline.looks.face.rest_positions import landmarks_on, on_part, places_at_rest
 from perse_live.avatar import Avatar, corrected
@@ -63,36 +69,80 @@ def test_a_glance_counts_from_rest_and_from_the_photo_s_own_gaze(left: float, ri
     gaze = np.array([[left, 0.1], [right, 0.0]], np.float32)
     made = with_glances(replace(avatar, source=replace(avatar.source, gaze=gaze)))
     components = made.correctives.components
-    assert [one.name for one in components] == ["glance-left", "glance-right"]
+    assert [one.name for one in components] == ["glance-aside", "glance-up-down"]
+
+    def features(yaw: float, pitch: float) -> np.ndarray:
+        return feature_values(components, expression(), np.array([[yaw, pitch]] * 2, np.float32))
+
     for still in (_AHEAD, gaze):
         np.testing.assert_allclose(feature_values(components, expression(), still), 0, atol=1e-6)
-    for aside in (np.abs(gaze) + 0.3, -np.abs(gaze) - 0.3):
-        np.testing.assert_allclose(feature_values(components, expression(), aside), 1, atol=1e-6)
+    far = max(abs(left), abs(right)) + 0.3
+    for side in (-1, 1):
+        np.testing.assert_allclose(features(side * far, 0), [1, 0], atol=1e-6)
+        np.testing.assert_allclose(features(0, side * 0.4), [0, 1], atol=1e-6)
+        np.testing.assert_allclose(features(side * far, side * 0.4), [1, 0], atol=1e-6)
     assert not len(made.correctives.deltas)  # it has no veil
     assert not (avatar.regions == Region.LASHES).any()
 
 
+def _angle(avatar: Avatar, eye: int) -> np.ndarray:
+    """Radians (G,) of Gaussians from the line of sight at rest."""
+    out = places_at_rest(avatar).astype(np.float64) - avatar.rig.eye_centers[eye]
+    return np.arctan2(np.hypot(out[:, 0], out[:, 1]), out[:, 2])
+
+
 @pytest.mark.slow
-def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_is_even(
-    astronaut_avatar: Avatar,
-) -> None:
-    places = places_at_rest(astronaut_avatar).astype(np.float64)
-    aside = np.abs(astronaut_avatar.source.gaze) + np.float32(0.3)
+def test_the_white_comes_out_of_the_shadow_of_the_corners(astronaut_avatar: Avatar) -> None:
+    aside = np.abs(astronaut_avatar.source.gaze).max() + np.full((2, 2), 0.3, np.float32)
     ahead, turned = (
         corrected(astronaut_avatar, expression(), gaze).colors.mean(1) for gaze in (_AHEAD, aside)
     )
     for eye, part in enumerate(EYES):
-        out = places - astronaut_avatar.rig.eye_centers[eye]
-        angle = np.arctan2(np.hypot(out[:, 0], out[:, 1]), out[:, 2])
-        ball = on_part(astronaut_avatar, part)
-        pupil, iris, white = (
-            ball & (angle > low) & (angle < high)
-            for low, high in ((0, 0.05), (0.24, 0.3), (0.9, 1.3))
-        )
-        assert pupil.any() and iris.any() and white.any()
-        np.testing.assert_allclose(turned[pupil], ahead[pupil], atol=0.01)
-        assert turned[iris].std() < 0.6 * ahead[iris].std()
+        angle, ball = _angle(astronaut_avatar, eye), on_part(astronaut_avatar, part)
+        white = ball & (angle > 0.9) & (angle < 1.3)
+        assert white.any()
         assert 1.1 < np.median(turned[white] / ahead[white]) < 1.35
+
+
+@pytest.mark.slow
+def test_an_iris_has_a_round_pupil_and_its_reflection_stays_with_the_light(
+    astronaut_avatar: Avatar,
+) -> None:
+    colors, irises = astronaut_avatar.colors.copy(), []
+    for eye in range(2):
+        ball, flat = in_iris_radii(astronaut_avatar, eye)
+        ring = np.linalg.norm(flat, axis=1)
+        for far, brightness in ((9.0, 0.8), (1.0, 0.3), (0.35, 0.05)):
+            colors[ball[ring < far]] = brightness
+        spot = (ring < 0.5) & (flat > 0).all(1)
+        colors[ball[spot]] = 0.9
+        irises.append((ball, ring, spot))
+    made = with_clear_irises(replace(astronaut_avatar, colors=colors))
+    added = len(made) - len(astronaut_avatar)
+    spots = sum(int(spot.sum()) for _, _, spot in irises)
+    assert 0 < added <= spots and made.colors[-added:].mean() > 0.8
+    assert len(made.rigid.means) - len(astronaut_avatar.rigid.means) == added
+    for eye, (ball, ring, _) in enumerate(irises):
+        inner, tissue = (
+            made.colors[ball[(ring > low) & (ring < high)]] for low, high in ((0, 0.25), (0.5, 0.9))
+        )
+        assert inner.max() < 0.15 < 0.2 < tissue.min() <= tissue.max() < 0.4
+        away = made.rigid.means[-added:] - astronaut_avatar.rig.eye_centers[eye]
+        lies = np.linalg.norm(away, axis=1) / astronaut_avatar.rig.eye_radius
+        assert (np.abs(lies - 1) < 0.05).any()
+
+
+@given(st.floats(0.2, 0.5), st.floats(0.1, 0.6))
+def test_a_pupil_is_as_large_as_it_is_seen_and_both_are_alike(size: float, iris: float) -> None:
+    rings = 0.1 * np.arange(1, 15)
+    seen = np.where(rings < size, 0.2 * iris, iris)[:, None].repeat(3, 1)
+    plain = np.full((len(rings), 3), iris)
+    for tables in ([seen, seen], [plain, plain]):
+        made = with_pupils(tables)
+        np.testing.assert_array_equal(made[0], made[1])
+        dark = rings[made[0].mean(1) < 0.5 * iris].max()
+        assert abs(dark - (size if tables[0] is seen else 0.34)) < 0.12
+    assert with_pupils([]) == []
 
 
 @given(st.floats(-0.3, 0.3), st.floats(0.02, 0.4), st.integers(0, 1000))
@@ -127,6 +177,6 @@ def test_no_spot_of_the_iris_stays_under_the_lower_lid(astronaut_avatar: Avatar)
     assert spot.any()
     painted = np.where(spot[:, None], 0, astronaut_avatar.colors).astype(np.float32)
     plain = replace(astronaut_avatar, correctives=no_correctives(), colors=painted)
-    aside = np.abs(plain.source.gaze) + np.float32(0.3)
+    aside = np.abs(plain.source.gaze).max() + np.full((2, 2), 0.3, np.float32)
     turned = corrected(with_glances(plain), expression(), aside)
-    assert turned.colors[spot].max(1).mean() > 0.02
+    assert turned.colors[: len(spot)][spot].max(1).mean() > 0.02
