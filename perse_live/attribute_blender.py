@@ -14,7 +14,12 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array
-from perse_live.attribute_blending import blended_numbers, effective_weights, kept_correctives
+from perse_live.attribute_blending import (
+    blended_numbers,
+    effective_weights,
+    kept_correctives,
+    slot_totals,
+)
 from perse_live.attributes import (
     AddedGaussians,
     Attribute,
@@ -95,12 +100,15 @@ class AttributeBlender:
         self._reset_to_base()
         count = len(self._avatar.surface.triangles)
         weighted = tuple((self._learned[k], effective[k]) for k in active if k in self._learned)
+        total = slot_totals([(self._attributes[k], effective[k]) for k in active])
         on, off = count, len(self._avatar.rigid.means)
         for k in active:
             one = self._attributes[k]
             _move(one.vertex_ids, one.vertex_offsets, np.float32(effective[k]), self._vertices)
             if isinstance(one, LearnedAttribute):
-                self._decode(one, self._learned[k], effective[k], weighted, on, off)
+                self._decode(
+                    one, self._learned[k], effective[k], total[one.slot], weighted, on, off
+                )
             else:
                 self._blend(one, effective[k], on, off)
             on, off = on + len(one.added.surface.triangles), off + len(one.added.rigid.means)
@@ -188,12 +196,19 @@ class AttributeBlender:
         )
 
     def _decode(
-        self, one: LearnedAttribute, number: int, weight: float, weighted: Key, on: int, off: int
+        self,
+        one: LearnedAttribute,
+        number: int,
+        weight: float,
+        total: float,
+        weighted: Key,
+        on: int,
+        off: int,
     ) -> None:
-        """Blend a learned attribute, `number` in the evaluation; on, off: as for `_blend`."""
+        """Blend a learned attribute, `number` in the evaluation; total: of its slot's weights; on, off: as for `_blend`."""
         assert self._evaluation is not None
         count, shift, added = len(self._avatar.surface.triangles), self._shift, one.added
-        out = self._evaluation.base(number, weight)
+        out = np.float32(weight / total) * self._evaluation.base(number, total)
         _add(one.ids, out, count, shift, self._colors, self._opacities)
         if one.moves_base and self._matrices is not None:
             _displace(

@@ -47,6 +47,14 @@ def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) 
     ]
 
 
+def slot_totals(active: Sequence[tuple[Look, float]]) -> dict[str, float]:
+    """The sum of the effective weights of each slot."""
+    total: defaultdict[str, float] = defaultdict(float)
+    for one, weight in active:
+        total[one.slot] += weight
+    return total
+
+
 def _at_pace(one: Look, weight: float) -> float:
     if isinstance(one, Attribute) or one.pace is None:
         return weight
@@ -75,6 +83,7 @@ def with_attributes(
     vertices = avatar.rig.vertices.copy()
     learned = [(one, w) for one, w in active if isinstance(one, LearnedAttribute)]
     added: list[_Added] = []
+    total = slot_totals(active)
     for one, w in active:
         share = np.float32(w)
         vertices[one.vertex_ids] += share * one.vertex_offsets
@@ -83,7 +92,7 @@ def with_attributes(
             base.opacities[one.ids] += share * (one.opacities - avatar.opacities[one.ids])
             added.append(_interpolated(one.added, w))
         else:
-            _change_base(base, avatar, one, w)
+            _change_base(base, avatar, one, total[one.slot], w)
             added.append(_decoded(avatar, one, learned))
     for one, _ in learned:
         opacities = base.opacities[one.ids]
@@ -201,13 +210,16 @@ def _movable(avatar: Avatar) -> tuple[Float32Array, Float32Array, Float32Array, 
     return avatar.surface.positions, avatar.surface.axes, avatar.rigid.means, avatar.rigid.scales
 
 
-def _change_base(base: _BaseArrays, avatar: Avatar, one: LearnedAttribute, weight: float) -> None:
+def _change_base(
+    base: _BaseArrays, avatar: Avatar, one: LearnedAttribute, total: float, weight: float
+) -> None:
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[one.ids]
     change = base_change(
         _decoder_of(avatar),
         features_of(places, avatar.colors[one.ids], avatar.regions[one.ids]),
         one,
-        weight,
+        total,
+        weight / total,
     )
     base.colors[one.ids] += change.colors
     base.opacities[one.ids] += change.opacities

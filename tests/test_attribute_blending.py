@@ -228,6 +228,26 @@ def test_slots_add_up_on_the_avatars_own_gaussians(decoded: Avatar) -> None:
     )
 
 
+def test_between_two_looks_of_a_slot_each_has_its_share_of_its_full_change(decoded: Avatar) -> None:
+    """Own hair that both looks take away does not come back half-way, and skin that both change does not change twice."""
+    plain = replace(decoded, colors=np.full_like(decoded.colors, 0.5))
+    mild = tuple(
+        replace(one, adapter=replace(one.adapter, alpha=0.01), pace=None)
+        for one in learned_looks(plain)[:2]
+    )
+    ends, between = (
+        [with_attributes(plain, mild, {"goatee": 1 - w, "moustache": w}) for w in weights]
+        for weights in ((0.0, 1.0), (0.25, 0.5))
+    )
+    count = len(plain.surface.triangles)
+    first, last = (one.colors[:count] for one in ends)
+    assert np.abs(last - first).max() > 1e-5
+    for share, shown in zip((0.25, 0.5), between, strict=True):
+        np.testing.assert_allclose(
+            shown.colors[:count], (1 - share) * first + share * last, atol=1e-6
+        )
+
+
 def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) -> None:
     cap = decoded.attributes[2]
     regions = cap.added.regions.copy()

@@ -1,8 +1,9 @@
 """How learned attributes change an avatar's Gaussians: the numpy reference of `perse_live.decoder.evaluation`.
 
 Which adapters apply to a Gaussian: for those that an attribute adds, the adapters of all active attributes of its slot together,
-so that one look turns into another inside the network; for the avatar's base Gaussians each attribute's adapter separately, and
-the decoded changes are added. Added hair also takes the colour changes of attributes in other slots that tint hair.
+so that one look turns into another inside the network; for the avatar's base Gaussians each attribute's adapter separately, at
+the sum of its slot's weights, and the mean of the decoded changes by share of that sum is added: half-way between two looks both
+have changed them fully. Added hair also takes the colour changes of attributes in other slots that tint hair.
 """
 
 from __future__ import annotations
@@ -53,11 +54,19 @@ class Change:
 
 
 def base_change(
-    decoder: Decoder, features: Float32Array, one: LearnedAttribute, weight: float
+    decoder: Decoder,
+    features: Float32Array,
+    one: LearnedAttribute,
+    total: float,
+    share: float = 1.0,
 ) -> Change:
-    """Changes of the N base Gaussians `one.ids`, whose features are (N, FEATURES)."""
-    folded, base = fold(decoder, [(one.adapter, weight)], reader=0), fold(decoder, [], reader=None)
-    change = change_of(decode(folded, features, one.codes) - decode(base, features, None))
+    """Changes of the N base Gaussians `one.ids`, whose features are (N, FEATURES).
+
+    total: sum of the weights of the attribute's slot; share: the attribute's of it.
+    """
+    folded, base = fold(decoder, [(one.adapter, total)], reader=0), fold(decoder, [], reader=None)
+    out = decode(folded, features, one.codes) - decode(base, features, None)
+    change = change_of(np.float32(share) * out)
     if one.moves_base:
         return change
     return Change(

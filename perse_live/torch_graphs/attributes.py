@@ -170,6 +170,7 @@ class Attributes(Formula):
         effective = self._effective(weights)
         vertices, colors, opacities = self.base_vertices, self.base_colors, self.base_opacities
         places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
+        totals = (self.shares_slot * effective).sum(1)
         for k, one in enumerate(self._looks):
             if len(one.vertex_ids):
                 vertices = vertices + effective[k] * getattr(self, f"moves{k}").index_select(
@@ -183,7 +184,8 @@ class Attributes(Formula):
                 colors, opacities = colors + change[:, :3], opacities + change[:, 3]
                 continue
             features = self.base_features.index_select(0, getattr(self, f"ids{k}"))
-            out = self._changes(features, getattr(self, f"codes{k}"), [k], effective, reader=k)
+            out = self._changes(features, getattr(self, f"codes{k}"), [k], totals, reader=k)
+            out = out * (effective[k] / totals[k].clamp(min=1e-9))
             out = torch.cat([out, torch.zeros_like(out[:1])]).index_select(0, rows)
             colors, opacities = colors + out[:, COLOR], opacities + out[:, OPACITY]
             if one.moves_base:
