@@ -82,4 +82,5 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
     weights = np.where(
         hair, hair_weights(means), np.where(stays, np.float32(0), head_weights(means))
     )
+    weights = np.where(layer.regions == Region.ACCESSORY, np.float32(1), weights)
     return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

@@ -102,8 +102,12 @@ class OutlinedHead:
 class Observation:
     """After `observe`: what covers the rig in the photo, and what the photo says of each point of the skin."""
 
+    look: Appearance
+    """The portrait's pixels without earrings, and pieces that are no hair."""
     hair: BoolArray
     """(H, W) mask of hair that is built as a separate volume."""
+    earrings: Float32Array
+    """(H, W) metres, camera frame: depth of what hangs from the lobes; infinite elsewhere."""
     dressed: BoolArray
     """(H, W) clothes in front of the skin."""
     covered: CoveredBody
@@ -113,7 +117,7 @@ class Observation:
     sheet_depth: Float32Array
     """(H, W) metres, camera frame: of clothes, and of skin beyond the rig."""
     skin_look: Appearance
-    """The portrait's pixels with clean lips."""
+    """The same with clean lips."""
     skin: SkinObservation
 
     @property

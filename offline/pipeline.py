@@ -58,6 +58,7 @@ from offline.lift.clothes import (
 )
 from offline.lift.covered_body import covered_body, covered_layer
 from offline.lift.depth import hair_shell, sheet_depth
+from offline.lift.earrings import earring_layer, loose_pieces, without_pieces
 from offline.lift.eyes import eye_layer
 from offline.lift.hair import clear_of_skin, hair_layers, hair_share, hair_surfaces, most_hair
 from offline.lift.lids import lid_veil
@@ -198,7 +199,9 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     dressed = dressed_pixels(look, chin_row, unit)
     hair = hair_mask(geometry, look, charts.ears, dressed, unit)
-    hair = with_mixed_edge(hair, look, chin_row, unit)
+    loose, earrings = loose_pieces(geometry, hair, dressed, charts.ears, unit)
+    look = without_pieces(look, loose, unit)
+    hair = with_mixed_edge(hair & look.visible, look, chin_row, unit)
     dressed = with_collar_edge(dressed, geometry, look, unit)
     dressed = with_narrow_strips(
         dressed, look.visible & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
@@ -219,7 +222,9 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     return replace(
         state,
         observation=Observation(
+            look=look,
             hair=hair,
+            earrings=earrings,
             dressed=dressed,
             covered=covered_body(geometry, look, hair, dressed, chin_row, unit),
             clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
@@ -249,12 +254,8 @@ def complete(state: BuildState, config: BuildConfig) -> BuildState:
 
 def lift(state: BuildState, config: BuildConfig) -> BuildState:
     """Make the Gaussians of the whole person."""
-    portrait, look, geometry, charts = (
-        state.portrait,
-        state.segmentation.look,
-        state.outlined.geometry,
-        state.outlined.charts,
-    )
+    portrait, geometry, charts = state.portrait, state.outlined.geometry, state.outlined.charts
+    look = state.observation.look
     seen, clothes, frame, rng = (
         state.observation,
         state.segmentation.parts.clothes,
@@ -283,6 +284,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         ),
         borrowed_teeth(geometry, portrait, state.outlined.views, rng),
         covered_layer(geometry, seen.covered, rng),
+        earring_layer(geometry, state.segmentation.look, seen.earrings, unit, rng),
     ]
     # What is left is for hair and clothes: half of it for clothes, and what hair needs less than the other half
     share = hair_share(look, seen.hair, unit)

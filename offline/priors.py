@@ -21,3 +21,5 @@ the astronaut's border steps (`eval --portraits`) rise by 0.6."""
 PIECE, PART = 80.0, 300.0
 """Pixels: the least area of a connected component that is more than noise, such as a lock of hair; and the
 least area of hair or clothes that are built. They stand for eleven thresholds of 60 to 120 and of 200 to 400."""
+ON_EAR = 0.3
+"""Of the ears' chart: from which a point is the ear itself."""

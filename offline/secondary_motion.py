@@ -50,7 +50,9 @@ def with_secondary_motion(avatar: Avatar) -> Avatar:
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)
     follow = head_weights(avatar.rig, avatar.surface, avatar.rigid)
     loose = np.where(np.isin(avatar.regions, HAIR), looseness(places), 0) * follow
-    fields = [*swings(places - PIVOT, loose), (1 - follow)[:, None] * _BREATH_RISE]
+    arms, earrings = places - PIVOT, avatar.regions == Region.ACCESSORY
+    arms[earrings], loose[earrings] = hanging(places[earrings])
+    fields = [*swings(arms, loose), (1 - follow)[:, None] * _BREATH_RISE]
     offsets = np.stack([in_bindings(avatar.rig, avatar.surface, field) for field in fields])
     moving = sparse(COMPONENTS, np.zeros_like(offsets), np.zeros_like(offsets[..., 0]), offsets)
     return replace(avatar, correctives=join(avatar.correctives, moving))
@@ -59,6 +61,15 @@ def with_secondary_motion(avatar: Avatar) -> Avatar:
 def looseness(places: FloatArray) -> FloatArray:
     """How freely hair hangs, (N,) in [0, 1], by how far below the ears it is."""
     return ramp(-places[:, 1], -_HELD, -_LOOSE)
+
+
+def hanging(places: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Arms (N, 3) from the hook of the earring on the same side, and how far each point turns about it, [0, 1]."""
+    arms = np.zeros_like(places)
+    for side in (places[:, 0] < 0, places[:, 0] >= 0):
+        if side.any():
+            arms[side] = places[side] - places[side][np.argmax(places[side, 1])]
+    return arms, ramp(-arms[:, 1], 0.002, 0.012) / SHARE
 
 
 def swings(arms: FloatArray, weights: FloatArray) -> Sequence[FloatArray]:

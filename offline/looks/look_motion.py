@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline.numeric import ramp
 from offline.secondary_motion import (
     HAIR,
     PIVOT,
-    SHARE,
     SWAYS,
+    hanging,
     head_weights,
     in_bindings,
     looseness,
     swings,
 )
-from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.correctives import Deltas, InvalidCorrectivesError
@@ -37,7 +35,7 @@ def with_look_motion(avatar: Avatar, look: Attribute, deltas: Deltas) -> Deltas:
     if len(numbers) < len(SWAYS) or not len(places):
         return deltas
     if look.slot == _EARRINGS:
-        fields = swings(*_hanging(places))
+        fields = swings(*hanging(places))
     else:
         loose = np.where(np.isin(added.regions, HAIR), looseness(places), 0)
         fields = swings(
@@ -57,12 +55,3 @@ def with_look_motion(avatar: Avatar, look: Attribute, deltas: Deltas) -> Deltas:
     starts = np.concatenate([[0], np.cumsum([len(ids) for ids, *_ in parts])]).astype(np.int32)
     ids, *values = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Deltas(starts, ids.astype(np.int32), *(array.astype(np.float32) for array in values))
-
-
-def _hanging(places: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Arms (N, 3) from the hook of the earring on the same side, and how far each point turns about it, [0, 1]."""
-    arms = np.zeros_like(places)
-    for side in (places[:, 0] < 0, places[:, 0] >= 0):
-        if side.any():
-            arms[side] = places[side] - places[side][np.argmax(places[side, 1])]
-    return arms, ramp(-arms[:, 1], 0.002, 0.012) / SHARE

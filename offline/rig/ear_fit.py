@@ -11,6 +11,7 @@ from itertools import product
 import cv2
 import numpy as np
 
+from offline.priors import ON_EAR
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.rig import Part
@@ -22,7 +23,7 @@ _OFF = (1.0, 0.8, 0.6, 0.4, 0.2, 1.3, 1.6, 2.0, 2.5)
 _TALL = (1.0, 0.85, 1.15, 1.3)
 _UP = (0.0, -0.006, 0.006)
 _ROOT = 0.068  # metres from the symmetry plane, mean head: where ears begin
-_ON_EAR, _CORE = 0.05, 0.3  # of the ears' chart: what moves with the ear, and the ear itself
+_MOVES = 0.05  # of the ears' chart: what moves with the ear
 # Of a pixel that the ear covers: what it is worth where it is background, and where it is hair; bare skin is worth 1
 _ON_BACKGROUND, _ON_HAIR = (-1.5, -0.5)
 _UNUSUAL = 0.15  # of the ear's area: what a shape twice the rig's must gain to be believed
@@ -41,15 +42,15 @@ def ear_offsets(
     """
     offsets = np.zeros_like(geometry.vertices)
     triangles = geometry.rig.triangles[geometry.rig.parts == Part.SKIN]
-    bald = triangles[(ears[triangles] < _ON_EAR).all(1)]
+    bald = triangles[(ears[triangles] < _MOVES).all(1)]
     beyond = ~rasterise(geometry.vertices, bald, geometry.camera).covered
     hairy = hair > 0.5
     worth = np.where(~person, _ON_BACKGROUND, np.where(hairy, _ON_HAIR, np.where(dressed, 0, 1)))
     worth = np.where(beyond, worth, 0).astype(np.float32)
     head = geometry.to_head(geometry.vertices)
     for side in (-1.0, 1.0):
-        ear = np.nonzero((ears > _ON_EAR) & (geometry.template[:, 0] * side > 0))[0]
-        core = ears[ear] > _CORE
+        ear = np.nonzero((ears > _MOVES) & (geometry.template[:, 0] * side > 0))[0]
+        core = ears[ear] > ON_EAR
         if not core.any():
             continue
         width = np.median(np.abs(head[ear[core], 0] / geometry.template[ear[core], 0]))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from offline.images import dilate, opened, without_small
-from offline.priors import NARROW, PART, PIECE
+from offline.priors import NARROW, ON_EAR, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.segment.appearance import Appearance
 from offline.segment.contract import SURE
@@ -27,7 +27,7 @@ def hair_mask(
     place = geometry.template_map()
     ear_map = np.nan_to_num(attribute_map(geometry, ears[:, None])[..., 0])
     for side in (place[..., 0] < 0, place[..., 0] > 0):
-        ear = (ear_map > 0.3) & side
+        ear = (ear_map > ON_EAR) & side
         if ear.any() and hair[ear].mean() < 0.5:  # dark hollows of a bare ear
             hair &= ~ear
     off = look.visible & ~geometry.seen.covered

@@ -68,6 +68,23 @@ def test_loose_hair_turns_and_what_is_held_stays(long_haired: Avatar) -> None:
         assert np.abs(moved(long_haired, *(-angle)) + shift).max() < 1e-6
 
 
+def test_the_photo_s_earrings_swing_about_their_hooks(long_haired: Avatar) -> None:
+    loose = np.where(long_haired.regions == Region.HAIR, Region.ACCESSORY, long_haired.regions)
+    worn = with_secondary_motion(
+        replace(long_haired, regions=loose.astype(np.uint8), correctives=toy_avatar().correctives)
+    )
+    shift, before = moved(worn, 0.0, 0.0, 0.1, 0.0), places(worn)
+    for side in (before[:, 0] < 0, before[:, 0] >= 0):
+        own = side & (worn.regions == Region.ACCESSORY)
+        hook = np.flatnonzero(own)[before[own, 1].argmax()]
+        np.testing.assert_array_equal(shift[hook], 0)
+        low = own & (before[:, 1] < before[hook, 1] - 0.02)
+        assert low.any()
+        np.testing.assert_allclose(
+            shift[low, 0], -0.1 * (before[low, 1] - before[hook, 1]), atol=2e-3
+        )
+
+
 def test_shoulders_rise_with_the_breath(long_haired: Avatar) -> None:
     shift = moved(long_haired, 0, 0, 0, 1)
     clothes = long_haired.regions == Region.CLOTHES
