@@ -21,7 +21,6 @@ from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
 from offline.segment.contract import PartMaps
 from offline.texture.observation import CompletedSkin, SkinObservation
-from offline.texture.skin_points import SkinDensity
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.avatar import Avatar
 from perse_live.head.rig import HeadRig
@@ -48,8 +47,6 @@ class BuildConfig:
 
     refine: RefineConfig = field(default_factory=RefineConfig)
     """Bounds and weights of the photometric fit."""
-    density: SkinDensity = field(default_factory=SkinDensity)
-    """How densely Gaussians lie on the skin."""
     seed: int = 0
     """Of the random placement of Gaussians; the same photo and seed give the same avatar."""
     progress: Callable[[float], None] = _unheard

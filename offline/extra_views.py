@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import procrustes
+from scipy.spatial.transform import Rotation
 
 from offline.gaussian_layer import Layer, empty_layer
 from offline.lift.mouth import photographed_teeth
@@ -79,16 +81,17 @@ def fit_views(
             warnings.append(f"left out: {error}")
             continue
         apart = unlikeness(alone, fit_photo(other.detection, other.camera, model))
-        _log.info("%s: head shape %.2f mm from the portrait's", picture.name, 1e3 * apart)
+        millimetres = f"{1000 * apart:.1f} mm"
+        _log.info("%s: head shape %s from the portrait's", picture.name, millimetres)
         if apart > MOST_UNLIKENESS:
             warnings.append(
-                f"left out: {picture.name} seems to show somebody else ({1e3 * apart:.1f} mm apart in head shape);"
+                f"left out: {picture.name} seems to show somebody else ({millimetres} apart in head shape);"
                 " give pictures of the same person"
             )
             continue
         if apart > DOUBTFUL:
             warnings.append(
-                f"{picture.name} may show somebody else (head shape {1e3 * apart:.1f} mm apart); used all the same"
+                f"{picture.name} may show somebody else (head shape {millimetres} apart); used all the same"
             )
         found.append((picture.name, other))
     if not found:
@@ -109,10 +112,7 @@ def unlikeness(first: PhotoFit, second: PhotoFit) -> float:
     inner = np.ones(lm.LANDMARK_COUNT, np.bool_)
     inner[[*lm.FACE_OVAL, *lm.IRIS]] = False
     a, b = (fit.shape.neutral_landmarks[inner].astype(np.float64) for fit in (first, second))
-    a, b = a - a.mean(0), b - b.mean(0)
-    left, strength, right = np.linalg.svd(a.T @ b)
-    moved = a @ (left @ right) * (strength.sum() / (a**2).sum())
-    return float(np.sqrt(((moved - b) ** 2).sum(1).mean()))
+    return float(np.sqrt(procrustes(b, a)[2] * b.var(0).sum()))
 
 
 def view_geometry(
@@ -180,7 +180,6 @@ def _carried(layer: Layer, source: PhotoGeometry, target: PhotoGeometry) -> Laye
 
 def _rigid(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The rigid motion of points (N, 3) onto others (Kabsch 1976): end = start @ R.T + t."""
-    a, b = start.astype(np.float64), end.astype(np.float64)
-    left, _, right = np.linalg.svd((b - b.mean(0)).T @ (a - a.mean(0)))
-    turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    return turn, b.mean(0) - turn @ a.mean(0)
+    a, b = start.mean(0, np.float64), end.mean(0, np.float64)
+    turn = Rotation.align_vectors(end - b, start - a)[0].as_matrix()
+    return turn, b - turn @ a

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offline.numeric import normalized
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.gaussians import Gaussians, concatenate
 from perse_live.regions import Region
@@ -17,6 +18,9 @@ COVERAGE = 0.66
 
 COLOR_RANGE = (0.002, 0.998)
 """sRGB between which Gaussians' colours are kept, so that logarithms and quantisation hold."""
+
+
+_OF_EACH = ("triangles", "regions", "freedom", "color_freedom", "least_opacity")
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,7 @@ class Layer:
             g.means[keep], g.quats[keep], g.scales[keep], g.opacities[keep], g.colors[keep]
         )
         return replace(
-            self,
-            gaussians=chosen,
-            **{
-                name: getattr(self, name)[keep]
-                for name in ("triangles", "regions", "freedom", "color_freedom", "least_opacity")
-            },
+            self, gaussians=chosen, **{name: getattr(self, name)[keep] for name in _OF_EACH}
         )
 
 
@@ -59,10 +58,7 @@ def join(*layers: Layer) -> Layer:
     """One layer of several, in the order given."""
     return Layer(
         concatenate(*(layer.gaussians for layer in layers)),
-        *(
-            np.concatenate([getattr(layer, name) for layer in layers])
-            for name in ("triangles", "regions", "freedom", "color_freedom", "least_opacity")
-        ),
+        *(np.concatenate([getattr(layer, name) for layer in layers]) for name in _OF_EACH),
     )
 
 
@@ -118,15 +114,11 @@ def frames(normals: FloatArray, along: FloatArray | None = None) -> FloatArray:
     normals: (N, 3) unit; along: (N, 3) wanted direction of the first axis (default: horizontal). Returns (N, 3, 3), axes as
     columns.
     """
-    if along is None:
-        along = np.where(np.abs(normals[:, :1]) > 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+    along = np.array([[1.0, 0.0, 0.0]]) if along is None else along
     first = along - (along * normals).sum(1, keepdims=True) * normals
-    length = np.linalg.norm(first, axis=1, keepdims=True)
-    fallback = np.cross(
-        normals, np.where(np.abs(normals[:, 1:2]) > 0.9, [[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]])
-    )
-    fallback /= np.linalg.norm(fallback, axis=1, keepdims=True)
-    first = np.where(length > 1e-3, first / np.maximum(length, 1e-9), fallback)
+    lost = np.linalg.norm(first, axis=1) < 1e-3  # along the normal
+    first[lost] = np.cross(normals[lost], np.eye(3)[np.abs(normals[lost]).argmin(1)])
+    first = normalized(first)
     return np.stack([first, np.cross(normals, first), normals], 2)
 
 

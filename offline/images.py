@@ -7,7 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
+from offline.numeric import ratio
 from perse_live.arrays import (
     BoolArray,
     Float32Array,
@@ -59,19 +61,14 @@ def blur(image: Picture, sigma: float, *, sigma_y: float = 0.0) -> Float32Array:
 
 def distance_to(mask: BoolArray) -> Float32Array:
     """Distance in pixels to the nearest true pixel; 0 on the mask. Large values for an empty mask."""
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5).astype(np.float32)
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance, np.float32)
 
 
 def nearest_true(mask: BoolArray) -> tuple[Float32Array, Int32Array, Int32Array]:
     """How far the nearest true pixel is, and its row and column; each (H, W). At least one pixel must be true."""
-    distance, labels = cv2.distanceTransformWithLabels(
-        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    ys, xs = np.nonzero(mask)
-    place = np.zeros((int(labels.max()) + 1, 2), np.int32)
-    place[np.asarray(labels[ys, xs], np.int32)] = np.stack([ys, xs], 1)
-    found = place[np.asarray(labels, np.int32)]
-    return np.asarray(distance, np.float32), found[..., 0], found[..., 1]
+    found: Any = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return distance_to(mask), *found
 
 
 def without_small(mask: BoolArray, area: float) -> BoolArray:
@@ -104,18 +101,10 @@ def sample(image: Picture, pixels: FloatArray) -> Float32Array:
 
     image: (H, W) or (H, W, C); pixels: (N, 2), centres at +0.5. Returns (N,) or (N, C).
     """
-    count, width = len(pixels), 4096
-    rows = max(1, -(-count // width))  # OpenCV's maps have fewer than 32768 rows
-    grid = np.zeros((rows * width, 2), np.float32)
-    grid[:count] = pixels - 0.5
-    x, y = (grid[:, k].reshape(rows, width) for k in (0, 1))
-    out = np.asarray(
-        cv2.remap(
-            image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ),
-        np.float32,
-    )
-    return out.reshape(rows * width, *image.shape[2:])[:count]
+    at = np.asarray(pixels)[:, ::-1].T - 0.5
+    planes = np.moveaxis(np.atleast_3d(image.astype(np.float32)), 2, 0)
+    values = [map_coordinates(plane, at, order=1, mode="nearest") for plane in planes]
+    return np.stack(values, -1, dtype=np.float32).reshape(len(pixels), *image.shape[2:])
 
 
 def fill_from(image: Picture, weight: Picture) -> Float32Array:
@@ -134,13 +123,13 @@ def fill_from(image: Picture, weight: Picture) -> Float32Array:
         size = (max(1, known.shape[1] // 2), max(1, known.shape[0] // 2))
         values, known = _halved(levels[-1][0], size), _halved(known, size)[..., 0]
         levels.append((values, known))
-    current = levels[-1][0] / np.maximum(known, 1e-30)[..., None]  # the mean of all that is known
+    current = ratio(levels[-1][0], known[..., None])  # the mean of all that is known
     for values, known in levels[-2::-1]:
         coarse = cv2.resize(current, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(
             *known.shape, -1
         )
         share = np.clip(known * 4, 0, 1)[..., None]
-        current = values / np.maximum(known, 1e-8)[..., None] * share + coarse * (1 - share)
+        current = ratio(values, known[..., None]) * share + coarse * (1 - share)
     return np.asarray(current[..., 0] if image.ndim == 2 else current, np.float32)
 
 
@@ -155,13 +144,13 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
 
     Without structure the direction tends to straight down.
     """
-    luminance = blur(image @ np.array([0.299, 0.587, 0.114], np.float32), 0.8)
+    luminance = blur(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)), 0.8)
     gx, gy = (
         np.asarray(cv2.Sobel(luminance, cv2.CV_32F, *order), np.float32)
         for order in ((1, 0), (0, 1))
     )
     xx, yy, xy = blur(gx * gx, sigma), blur(gy * gy, sigma), blur(gx * gy, sigma)
-    prior = 0.15 * float(np.median(xx + yy)) + 1e-6
+    prior = 0.15 * float(np.median(xx + yy))
     # Across the gradient; the prior is a gradient along x
     angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
     direction = np.stack([np.cos(angle), np.sin(angle)], -1)

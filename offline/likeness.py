@@ -9,9 +9,10 @@ import numpy as np
 from offline.gaussian_layer import Layer
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
-from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
+from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
+from perse_live.evaluation.image_metrics import psnr
 from perse_live.splatting import CpuRasterizer
 
 
@@ -27,10 +28,8 @@ class Likeness:
 
 def drawn(layer: Layer, camera: Camera) -> Float32Array:
     """What a layer looks like through the photo's camera, on black. Returns (H, W, 3) in [0, 1]."""
-    picture = CpuRasterizer(camera.width, camera.height, threads=2).render_rgba(
-        layer.gaussians, camera
-    )
-    return (picture[..., :3] / np.float32(255)).astype(np.float32)
+    raster = CpuRasterizer(camera.width, camera.height, threads=2)
+    return raster.render_float(layer.gaussians, camera, background=(0, 0, 0))[..., :3].copy()
 
 
 def own_view(avatar: Avatar) -> UInt8Array:
@@ -53,13 +52,6 @@ def likeness(
     drawn: (H, W, 4) as of `own_view`; photo: (H, W, 3); matte: (H, W) in [0, 1], 0 beyond the photo; oval: (H, W) the face. Where
     the avatar has a hole, black counts against it.
     """
-    error = drawn[..., :3].astype(np.float64) - photo * matte[..., None].astype(np.float64)
     person = matte > 0.5
-    return Likeness(_psnr(error[person]), _psnr(error[person & oval]))
-
-
-def _psnr(error: FloatArray) -> float:
-    """Of differences (N, 3) on a scale to 255; 99 where nothing differs."""
-    if not error.size:
-        return 99.0
-    return float(min(99.0, 10 * np.log10(255.0**2 / max(float((error**2).mean()), 1e-12))))
+    cut_out = np.rint(photo * matte[..., None]).astype(np.uint8)
+    return Likeness(*(psnr(drawn[..., :3], cut_out, part) for part in (person, person & oval)))

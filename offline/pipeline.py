@@ -65,7 +65,6 @@ from offline.lift.lids import lid_veil
 from offline.lift.mouth import mouth_layer
 from offline.lift.skin import skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
-from offline.numeric import facing_of
 from offline.portrait import find_portrait
 from offline.refine.below_frame import with_strip_below
 from offline.refine.color_bounds import within_seen_colors
@@ -95,7 +94,6 @@ from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.photo import Photo, load_photo
 from perse_live.regions import Region
-from perse_live.rotations import to_matrix
 
 _log = logging.getLogger(__name__)
 _LICENCES = (
@@ -216,7 +214,6 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
         state.portrait.detection.landmarks,
         bald=not hair.any(),
         unit=unit,
-        density=config.density,
         rng=state.rng,
     )
     return replace(
@@ -382,7 +379,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
         state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0)
     )
     marks, unit = state.portrait.detection.landmarks, state.portrait.unit
-    depth = wrinkle_depth(look.image, look.skin > 0.8, marks, unit)
+    depth = wrinkle_depth(look.image, look.sure_skin, marks, unit)
     avatar = with_photo_teeth(with_wrinkles(avatar, depth, _removed_folds(state)), photographed)
     avatar = with_open_mouth(with_closed_lids(with_glances(avatar)))
     avatar = with_tongue_tip(with_sticking_lips(avatar))
@@ -478,13 +475,8 @@ def build_avatar(
 
 def _removed_folds(state: BuildState) -> Float32Array:
     """(G, 3) by how much `segment` has lightened the skin at each of the avatar's Gaussians; surface ones first."""
-    layer, geometry = state.refined, state.outlined.geometry
-    means = layer.gaussians.means
-    facing = facing_of(means, to_matrix(layer.gaussians.quats.astype(np.float64))[:, :, 2])
-    taken = (
-        sample(state.segmentation.folds, geometry.camera.project(means))
-        * (np.abs(facing) > 0.2)[:, None]
-    )
+    layer = state.refined
+    taken = sample(state.segmentation.folds, state.portrait.camera.project(layer.gaussians.means))
     return _in_bound_order(layer, taken)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from offline.hands import covered_by_hands
+from offline.images import erode
+from offline.numeric import robust_deviation
 from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, FloatArray, UInt8Array
 from perse_live.camera import Camera
@@ -116,14 +119,12 @@ def _finds(rgb: UInt8Array, detector: FaceDetector) -> list[FloatArray]:
     all. So each face is found in two or three of four orientations with the same roll, and a wrong find stands alone.
     """
     turned = [np.ascontiguousarray(np.rot90(rgb, quarter)) for quarter in range(4)]
-    found = [
-        (quarter, face)
-        for quarter in range(4)
-        for face in detector.detect(turned[quarter], search=False)
-    ]
-    if not found:
-        found = [
-            (quarter, face) for quarter in range(4) for face in detector.detect(turned[quarter])
+    found: list[tuple[int, Detection]] = []
+    for search in (False, True):  # more patiently, where there seems to be none
+        found = found or [
+            (quarter, face)
+            for quarter, picture in enumerate(turned)
+            for face in detector.detect(picture, search=search)
         ]
     # the least turned first: its landmarks are the best
     found.sort(key=lambda find: abs(_roll(find[1].landmarks)))
@@ -135,7 +136,7 @@ def _finds(rgb: UInt8Array, detector: FaceDetector) -> list[FloatArray]:
                 one
                 for one in groups
                 if _same_place(one[0], landmarks)
-                and abs(_difference(_roll(one[0]), _roll(landmarks))) < _SAME_ROLL
+                and abs(math.remainder(_roll(one[0]) - _roll(landmarks), 360)) < _SAME_ROLL
             ),
             None,
         )
@@ -158,11 +159,6 @@ def _roll(landmarks: FloatArray) -> float:
     """By how much a face is turned clockwise in its picture, degrees from -180 to 180. landmarks: (478, 2) or (478, 3)."""
     right, left = landmarks[list(EYE_CORNERS), :2]
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
-
-
-def _difference(one: float, other: float) -> float:
-    """Of two angles in degrees, from -180 to 180."""
-    return (one - other + 180) % 360 - 180
 
 
 def _same_place(one: FloatArray, other: FloatArray) -> bool:
@@ -257,7 +253,7 @@ def _cut_out(
     inside = cv2.warpAffine(
         np.full(source.shape[:2], 255, np.uint8), indices, (SIDE, SIDE), flags=cv2.INTER_LINEAR
     )
-    return np.ascontiguousarray(cut, np.uint8), np.asarray(inside > 250), matrix
+    return np.ascontiguousarray(cut, np.uint8), np.asarray(inside == 255), matrix
 
 
 def _room(start: FloatArray, way: FloatArray, width: int, height: int) -> float:
@@ -344,16 +340,8 @@ def _sharpness(
     """Deviation of the Laplacian inside a face brought to a fixed size, grey levels."""
     size = (_JUDGED_SIDE, _JUDGED_SIDE)
     small = cv2.resize(grey.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    within = (
-        cv2.erode(
-            cv2.resize(inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST),
-            np.ones((7, 7), np.uint8),
-            borderType=cv2.BORDER_CONSTANT,
-            borderValue=0,
-        )
-        > 0
-    )
-    return float(cv2.Laplacian(small, cv2.CV_32F)[within].std())
+    within = cv2.resize(inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return float(cv2.Laplacian(small, cv2.CV_32F)[erode(within, 3)].std())
 
 
 def _noise(
@@ -361,7 +349,6 @@ def _noise(
     inside: BoolArray,  # (H, W)
 ) -> float:
     """Deviation of the noise, grey levels: Immerkaer's mask (1996), with the median for the mean, so that edges do not count."""
-    second = cv2.filter2D(
-        grey.astype(np.float32), -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    )
-    return float(np.median(np.abs(second[inside]))) * 1.4826 / 6
+    curve = np.array([1.0, -2.0, 1.0])
+    second = cv2.sepFilter2D(grey, cv2.CV_32F, curve, curve)
+    return robust_deviation(np.asarray(second, np.float32)[inside]) / float(curve @ curve)

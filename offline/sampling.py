@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offline.numeric import ratio
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.jit import kernel
 
@@ -38,6 +39,12 @@ class SurfacePoints:
         return (corners * weights).sum(1).astype(np.float32)
 
 
+def triangle_areas(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
+    """(T,) square metres. vertices: (V, 3); triangles: (T, 3)."""
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+
+
 def poisson_disk(
     vertices: FloatArray,  # (V, 3) metres
     triangles: Int32Array,  # (T, 3)
@@ -51,10 +58,9 @@ def poisson_disk(
     A hexagonal packing has 1 / (0.866 spacing^2) points per area; `oversampling` times as many candidates leave few gaps for
     another. Of two points with different spacing the smaller one counts.
     """
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    area = triangle_areas(vertices, triangles)
     active = spacing > 0
-    density = np.where(active, area / np.maximum(spacing, 1e-6) ** 2 / 0.866, 0.0)
+    density = np.where(active, ratio(area, np.sqrt(0.75) * spacing**2), 0.0)
     count = int(density.sum() * oversampling)
     if count == 0:
         return SurfacePoints(

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from offline.build_state import BuildState
 from offline.gaussian_layer import COVERAGE, surface_layer
 from offline.images import blur, dilate, erode
 from offline.likeness import own_view
-from offline.numeric import facing_of
+from offline.numeric import facing_of, normalized
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from perse_live.animator import Animator
 from perse_live.arrays import FloatArray, UInt8Array
@@ -34,11 +35,13 @@ from perse_live.splatting import CpuRasterizer
 
 _SIDE = 384  # pixels of a panel
 _MARGIN, _CAPTION = 10, 40  # pixels
-_PAPER, _INK, _GREY = (255, 255, 255), (34, 34, 34), 0.62
+_PAPER, _INK = "white", "black"
+_GREY = 0.62
 _GREEN, _RED, _BLUE = (ImageColor.getrgb(name)[:3] for name in ("seagreen", "crimson", "royalblue"))
 _AMBER = ImageColor.getrgb("orange")[:3]
 _GAIN = 4.0  # of the error map
-_OVERLAY = 0.6  # share of what is drawn over the portrait
+_OVERLAY = 0.6  # share of what is drawn over the portrait, and of the portrait under lines
+_TURN = 35.0  # degrees by which heads are turned
 _REGION_COLORS = {
     Region.SKIN: "burlywood",
     Region.LIPS: "crimson",
@@ -97,7 +100,7 @@ def strip(panels: Sequence[Panel], side: int) -> UInt8Array:
     widths = [max(image.width, side // 2) + _MARGIN for image in images]
     height = max(image.height for image in images) + 2 * _MARGIN + _CAPTION
     page = Image.new("RGB", (_MARGIN + sum(widths), height), _PAPER)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(max(10, side // 26))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(side / 26)
     left = _MARGIN
     for (_, caption), image, width in zip(panels, images, widths, strict=True):
         page.paste(image, (left, _MARGIN))
@@ -115,7 +118,7 @@ def _load(state: BuildState) -> list[Panel]:
 def _detect(state: BuildState) -> list[Panel]:
     portrait = state.portrait
     cut = portrait.rgb.copy()
-    cut[~portrait.valid] = (cut[~portrait.valid] * 0.3).astype(np.uint8)
+    cut[~portrait.valid] //= 3
     face, to_face = _close_up(portrait.rgb, portrait.detection.landmarks)
     for point in to_face(portrait.detection.landmarks):
         cv2.circle(face, _pixel(point), 2, _GREEN, -1, cv2.LINE_AA)
@@ -129,7 +132,9 @@ def _fit_head(state: BuildState) -> list[Panel]:
     portrait, geometry = state.portrait, state.fitted.head.geometry
     found = portrait.detection.landmarks[:, :2]
     fitted = geometry.camera.project(mesh_landmarks(load_landmark_model(), geometry.vertices))
-    canvas, to_face = _close_up((portrait.rgb * 0.6).astype(np.uint8), portrait.detection.landmarks)
+    canvas, to_face = _close_up(
+        (portrait.rgb * _OVERLAY).astype(np.uint8), portrait.detection.landmarks
+    )
     for a, b in zip(to_face(found), to_face(fitted), strict=True):
         cv2.line(canvas, _pixel(a), _pixel(b), _AMBER, 1, cv2.LINE_AA)
         cv2.circle(canvas, _pixel(b), 2, _RED, -1, cv2.LINE_AA)
@@ -157,10 +162,10 @@ def _segment(state: BuildState) -> list[Panel]:
 
 def _personalise_rig(state: BuildState) -> list[Panel]:
     before, after = state.fitted.head.geometry, state.outlined.geometry
-    canvas = (state.portrait.rgb * 0.75).astype(np.uint8)
+    canvas = (state.portrait.rgb * _OVERLAY).astype(np.uint8)
     for geometry, color in ((before, _RED), (after, _GREEN)):
         covered = geometry.seen.covered
-        canvas[covered & ~erode(covered, 1.5)] = color
+        canvas[covered & ~erode(covered, 1)] = color
     return [
         (canvas, "the rig's outline: before red, after green"),
         (_with_rig(state, after), "the rig with the person's outline"),
@@ -169,29 +174,29 @@ def _personalise_rig(state: BuildState) -> list[Panel]:
 
 def _observe(state: BuildState) -> list[Panel]:
     seen, rgb = state.observation, state.portrait.rgb
-    points, far = seen.skin.points, 50 if state.outlined.geometry.yaw < 0 else -50
-    cover = rgb.astype(np.float32)
+    points, far = seen.skin.points, -2 * np.copysign(_TURN, state.outlined.geometry.yaw)
+    cover = rgb.copy()
     for mask, color in ((seen.hair, _BLUE), (seen.dressed, _GREEN)):
-        cover[mask] = 0.5 * cover[mask] + 0.5 * np.array(color, np.float32)
+        cover[mask] = cover[mask] // 2 + np.array(color, np.uint8) // 2
     confidence = seen.skin.confidence[:, None]
-    trust = confidence * np.array(_GREEN) / 255 + (1 - confidence) * np.array(_RED) / 255
-    trust[seen.skin.scalp] = np.array(_BLUE) / 255
-    observed = np.where(confidence > 0.3, points.observed, np.array([0.85, 0.2, 0.85]))
+    trust = confidence * _unit(_GREEN) + (1 - confidence) * _unit(_RED)
+    trust[seen.skin.scalp] = _unit(_BLUE)
+    observed = np.where(confidence > 0.5, points.observed, _unit(_AMBER))
     return [
-        (_clipped(cover), "hair blue, clothes green"),
+        (cover, "hair blue, clothes green"),
         (
             _points_view(state, trust),
             "trust in the photo's colour: full green,\nnone red; blue grows hair",
         ),
         (_points_view(state, trust, yaw=far), "the same, from the far side"),
-        (_points_view(state, observed), "observed colours; violet: none"),
+        (_points_view(state, observed), "observed colours; amber: none"),
     ]
 
 
 def _complete(state: BuildState) -> list[Panel]:
     colors = state.completed.colors
     front = -state.outlined.geometry.yaw
-    views = (("front", 0.0), ("right side", 70.0), ("left side", -70.0), ("back", 180.0))
+    views = (("front", 0.0), ("right side", 2 * _TURN), ("left side", -2 * _TURN), ("back", 180.0))
     return [
         (_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}")
         for name, yaw in views
@@ -200,8 +205,8 @@ def _complete(state: BuildState) -> list[Panel]:
 
 def _lift(state: BuildState) -> list[Panel]:
     layer = state.lifted
-    palette = {int(k): ImageColor.getrgb(name)[:3] for k, name in _REGION_COLORS.items()}
-    regions = np.array([palette[int(k)] for k in layer.regions], np.float32) / 255
+    palette = {int(k): _unit(ImageColor.getrgb(name)[:3]) for k, name in _REGION_COLORS.items()}
+    regions = np.array([palette[int(k)] for k in layer.regions], np.float32)
     by_region = replace(layer.gaussians, colors=regions)
     count = f"{len(layer):,} Gaussians"
     return [
@@ -209,9 +214,9 @@ def _lift(state: BuildState) -> list[Panel]:
             _view(state, by_region),
             f"{count} by region:\nhair amber, clothes green, eyes blue, lips red",
         ),
-        (_view(state, by_region, yaw=40), "turned by 40°"),
+        (_view(state, by_region, yaw=_TURN), f"turned by {_TURN:.0f}°"),
         (_view(state, layer.gaussians), "in their colours"),
-        (_view(state, layer.gaussians, yaw=40), "turned by 40°"),
+        (_view(state, layer.gaussians, yaw=_TURN), f"turned by {_TURN:.0f}°"),
     ]
 
 
@@ -221,8 +226,8 @@ def _refine(state: BuildState) -> list[Panel]:
         (_bytes(_on_grey(look.image, look.alpha)), "the photo"),
         (_view(state, state.lifted.gaussians), "before refinement"),
         (_view(state, state.refined.gaussians), "after"),
-        (_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
-        (_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°"),
+        (_view(state, state.refined.gaussians, yaw=-_TURN), f"after, turned by {-_TURN:.0f}°"),
+        (_view(state, state.refined.gaussians, yaw=_TURN), f"after, turned by {_TURN:.0f}°"),
     ]
 
 
@@ -233,10 +238,10 @@ def _bind(state: BuildState) -> list[Panel]:
     animator, front = Animator(avatar, threads=1), facing_pose(avatar)
     doing = (
         ("neutral", expression(), front),
-        ("jaw open", expression(jawOpen=0.7), front),
-        ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9), front),
+        ("jaw open", expression(jawOpen=0.5), front),
+        ("smile", expression(mouthSmileLeft=1.0, mouthSmileRight=1.0), front),
         ("eyes shut", expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), front),
-        ("turned by 30°", expression(), turned_pose(avatar, 30.0, 0.0, 0.0)),
+        (f"turned by {_TURN:.0f}°", expression(), turned_pose(avatar, _TURN, 0.0, 0.0)),
     )
     return [
         (
@@ -249,18 +254,16 @@ def _bind(state: BuildState) -> list[Panel]:
 
 def _evaluate(state: BuildState) -> list[Panel]:
     matte, like = state.segmentation.look.alpha, state.likeness
-    own, photo = _from_rgba(own_view(state.avatar)), _on_grey(state.portrait.rgb / 255, matte)
+    own, photo = _from_rgba(own_view(state.avatar)), _on_grey(_unit(state.portrait.rgb), matte)
     error = np.abs(own - photo).mean(2) * (matte > 0.5)
-    heat = cv2.applyColorMap(
-        np.clip(_GAIN * 255 * error, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
-    )[..., ::-1]
+    heat = np.asarray(cv2.applyColorMap(_bytes(_GAIN * error), cv2.COLORMAP_INFERNO), np.uint8)
     return [
         (_bytes(photo), "the photo, cut out by its matte"),
         (
             _bytes(own),
             f"the avatar's own view\nperson {like.person:.1f} dB, face {like.face:.1f} dB",
         ),
-        (np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times"),
+        (np.ascontiguousarray(heat[..., ::-1]), f"their difference, {_GAIN:.0f} times"),
     ]
 
 
@@ -310,10 +313,12 @@ def _view(state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0) -> UInt8
 def shaded(geometry: PhotoGeometry) -> UInt8Array:
     """The rig in plain shading, (H, W, 3), on grey."""
     normals = attribute_map(geometry, geometry.normals.astype(np.float32))
-    light = np.clip(-(np.nan_to_num(normals) @ np.array([0.35, 0.45, 0.82])), 0, 1)[..., None]
+    light = np.clip(-(np.nan_to_num(normals) @ normalized(np.array([1.0, 1.0, 2.0]))), 0, 1)[
+        ..., None
+    ]
     eyes = geometry.part_map(Part.EYE_LEFT, Part.EYE_RIGHT)[..., None]
-    base = np.where(eyes, np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.72, 0.66]))
-    return _bytes(np.where(geometry.seen.covered[..., None], base * (0.35 + 0.65 * light), _GREY))
+    base = np.where(eyes, 1.0, (1 + _GREY) / 2) * np.ones(3)
+    return _bytes(np.where(geometry.seen.covered[..., None], base * (1 + 2 * light) / 3, _GREY))
 
 
 def _with_rig(state: BuildState, geometry: PhotoGeometry) -> UInt8Array:
@@ -337,15 +342,20 @@ def _on_grey(image: FloatArray, alpha: FloatArray) -> FloatArray:
 
 def _from_rgba(rgba: UInt8Array) -> FloatArray:
     """(H, W, 3) in [0, 1] of a picture premultiplied by alpha, on grey."""
-    return rgba[..., :3] / 255 + _GREY * (1 - rgba[..., 3:] / 255)
+    return _unit(rgba[..., :3]) + _GREY * (1 - _unit(rgba[..., 3:]))
+
+
+def _unit(colors: ArrayLike) -> FloatArray:
+    """Bytes on a scale to 1."""
+    return np.asarray(colors) / np.iinfo(np.uint8).max
 
 
 def _bytes(image: FloatArray) -> UInt8Array:
-    return _clipped(np.asarray(image) * 255)
+    return _clipped(np.asarray(image) * np.iinfo(np.uint8).max)
 
 
 def _clipped(image: FloatArray) -> UInt8Array:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(image, 0)), np.uint8)
 
 
 def _close_up(

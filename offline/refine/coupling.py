@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from offline.gaussian_layer import COLOR_RANGE, Layer
-from offline.numeric import ramp
+from offline.numeric import ramp, ratio
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.texture.completion import extend_changes
 from offline.texture.surface_graph import surface_graph
@@ -102,9 +102,8 @@ def with_followed_changes(
     surface, g = coupled_surface(refined, geometry), refined.gaussians
     if len(surface.ids) < 2:
         return refined
-    pixels = camera.fx / np.maximum(g.means[:, 2], 1e-6)
-    area = 2 * np.pi * g.scales[:, 0] * g.scales[:, 1] * pixels**2
-    seen = ramp(contributions(g, camera) / np.maximum(area, 1e-9), *_SEEN)[surface.ids]
+    area = 2 * np.pi * g.scales[:, 0] * g.scales[:, 1] * (camera.fx / g.means[:, 2]) ** 2
+    seen = ramp(ratio(contributions(g, camera), area), *_SEEN)[surface.ids]
     start = lifted.gaussians.colors[surface.ids].astype(np.float64)
     changes = extend_changes(g.colors[surface.ids] - start, seen, surface.rest, surface.parts)
     colors = g.colors.copy()

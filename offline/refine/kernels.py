@@ -17,7 +17,10 @@ PARAMETERS = 9
 KEPT = 7
 """Columns kept from `place` for `pull_back`: tanh of shift and of growth, the opacity's sigmoid, sine and cosine of the turn."""
 _DARKEST, _BRIGHTEST = COLOR_RANGE
-_MOST_OPAQUE = 0.99
+MOST_OPAQUE = 0.99
+"""Greatest opacity."""
+FIRST_DECAY, SECOND_DECAY = 0.9, 0.999
+"""Of Adam's moments: the usual ones (Kingma and Ba 2015)."""
 
 
 @kernel
@@ -71,7 +74,7 @@ def place(
         out_scales[g, 2] = scales[g, 2]
         share = 1 / (1 + np.exp(-(logits[g] + parameters[g, OPACITY] * free)))
         kept[g, 4] = share
-        out_opacities[g] = least_opacity[g] + (_MOST_OPAQUE - least_opacity[g]) * share
+        out_opacities[g] = least_opacity[g] + (MOST_OPAQUE - least_opacity[g]) * share
         for k in range(3):
             value = colors[g, k] + parameters[g, COLOR + k] * color_freedom[g]
             out_colors[g, k] = min(max(value, _DARKEST), _BRIGHTEST)
@@ -129,7 +132,7 @@ def pull_back(
         gradient[g, ANGLE] += 0.5 * free * turned
         share = kept[g, 4]
         gradient[g, OPACITY] += (
-            by_opacities[g] * (_MOST_OPAQUE - least_opacity[g]) * share * (1 - share) * free
+            by_opacities[g] * (MOST_OPAQUE - least_opacity[g]) * share * (1 - share) * free
         )
         for k in range(3):
             value = colors[g, k] + parameters[g, COLOR + k] * color_freedom[g]
@@ -227,7 +230,7 @@ def adam_step(
     correction_first: float,
     correction_second: float,
 ) -> None:
-    """One step of Adam (Kingma and Ba 2015) with the usual decay rates 0.9 and 0.999, in place; the gradient becomes 0.
+    """One step of Adam, in place; the gradient becomes 0.
 
     parameters, gradient, first, second: (G, 9); rates, epsilons: (9,); corrections: 1 - decay ** step.
     """
@@ -235,8 +238,8 @@ def adam_step(
     for g in range(begin, end):
         for k in range(PARAMETERS):
             slope = gradient[g, k]
-            first[g, k] = 0.9 * first[g, k] + 0.1 * slope
-            second[g, k] = 0.999 * second[g, k] + 0.001 * slope * slope
+            first[g, k] = slope + FIRST_DECAY * (first[g, k] - slope)
+            second[g, k] = slope * slope + SECOND_DECAY * (second[g, k] - slope * slope)
             parameters[g, k] -= (
                 rates[k]
                 / correction_first

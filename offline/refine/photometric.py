@@ -16,7 +16,18 @@ import scipy.sparse as sp
 
 from offline.gaussian_layer import Layer
 from offline.refine import kernels
-from offline.refine.kernels import ANGLE, COLOR, GROWTH, KEPT, OPACITY, PARAMETERS, SHIFT
+from offline.refine.kernels import (
+    ANGLE,
+    COLOR,
+    FIRST_DECAY,
+    GROWTH,
+    KEPT,
+    MOST_OPAQUE,
+    OPACITY,
+    PARAMETERS,
+    SECOND_DECAY,
+    SHIFT,
+)
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
@@ -84,7 +95,7 @@ def refine_layer(
     """
     target = np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32)
     importance = _importance(weight, alpha)
-    side_importance = np.full_like(target, _SIDE_EVERY * config.side_weight * 4 / target.size)
+    side_importance = np.full_like(target, _SIDE_EVERY * config.side_weight / alpha.size)
     turns = [_turn_about(center, yaw, pitch) for yaw, pitch in config.side_views]
     moving, view = _Moving(layer, config), SplatGradients(camera, threads=config.threads)
     optimiser = _Adam(len(layer), config)
@@ -147,7 +158,7 @@ class _Moving:
             to_matrix(g.quats.astype(np.float64)).transpose(0, 2, 1)[:, :2], np.float32
         )
         least = layer.least_opacity
-        share = np.clip(g.opacities - least, 0.01, 0.98) / (0.99 - least)
+        share = np.clip(g.opacities - least, 0.01, 0.98) / (MOST_OPAQUE - least)
         self._logits = np.log(share / (1 - share)).astype(np.float32)
         self._free = (layer.freedom, layer.color_freedom, least)
         self._bounds = (config.drift, config.growth, config.shrink)
@@ -240,7 +251,7 @@ class _Adam:
         rates = (_RATES * 0.5 * (1 + np.cos(np.pi * self._done / self._steps))).astype(np.float32)
         self._done += 1
         state = (self.parameters, self.gradient, self._first, self._second, rates, self.epsilons)
-        corrections = (1 - 0.9**self._done, 1 - 0.999**self._done)
+        corrections = (1 - FIRST_DECAY**self._done, 1 - SECOND_DECAY**self._done)
         self._team.split(
             len(self.parameters),
             lambda begin, end: kernels.adam_step(begin, end, *state, *corrections),

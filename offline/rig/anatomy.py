@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import interp1d
 from scipy.spatial import KDTree
 
 from offline.numeric import ramp
+from offline.priors import ENOUGH, SAME_PLACE
 from offline.rig.anny_head import AnnyHead, chart
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head import landmarks as lm
@@ -63,7 +65,6 @@ _BEARD_BOTTOM = np.array(
 )
 _LIDS = (0.03, -0.02)  # metres on the mean head: farthest over and under the eyes, and how far back
 _BEARD_BACK = -0.082  # behind the sideburns
-_SOFT = 0.006  # metres, half width of soft edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +96,8 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     lining = _used_by(head, Part.MOUTH_CAVITY)
     ears, lips = chart(head, "ears") * skin, chart(head, "lips") * (skin | lining)
     # the hidden side of the lips faces backwards or lies behind the line where the lips meet
-    seam = mean[skin & lining]
-    to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
-    lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
+    to_seam = KDTree(mean[skin & lining]).query(mean)[0]
+    lip_inner = (skin | lining) * np.exp(-0.5 * (2 * to_seam / SAME_PLACE) ** 2)
     blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(
         0
     )
@@ -106,14 +106,13 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
     brows = brow_chart(mean, model.neutral) * skin
     height, depth = mean[:, 1], mean[:, 2]
-    scalp = ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)
-    scalp *= 1 - ramp(-depth, 0.2, 0.3)
-    under = ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
-    over = ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
+    scalp = ramp(height - _edge(_HAIRLINE, depth), -SAME_PLACE, SAME_PLACE) * skin * (1 - ears)
+    under = ramp(_edge(_BEARD_TOP, depth) - height, -SAME_PLACE, SAME_PLACE)
+    over = ramp(height - _edge(_BEARD_BOTTOM, depth), -SAME_PLACE, SAME_PLACE)
     beard = (
         under
         * over
-        * ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT)
+        * ramp(depth, _BEARD_BACK - SAME_PLACE, _BEARD_BACK + SAME_PLACE)
         * skin
         * (1 - ears)
         * (1 - np.clip(lips, 0, 1))
@@ -135,21 +134,17 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     )
 
 
-def brow_chart(
-    vertices: FloatArray, landmarks: FloatArray, *, half_width: float = 0.003
-) -> Float32Array:
+def brow_chart(vertices: FloatArray, landmarks: FloatArray) -> Float32Array:
     """(V,) [0, 1] weight of the brow at each vertex.
 
-    vertices: (V, 3); landmarks: (478, 3) of the same head; half_width: metres from the brow's middle line, soft edge.
+    vertices: (V, 3); landmarks: (478, 3) of the same head.
     """
-    weight = np.zeros(len(vertices), np.float32)
-    for brow in (lm.RIGHT_BROW, lm.LEFT_BROW):
-        line = (landmarks[list(brow[:5])] + landmarks[list(brow[5:])]) / 2
-        steps = np.linspace(0, 4, 60)
-        curve = np.stack([np.interp(steps, np.arange(5), line[:, axis]) for axis in range(3)], 1)
-        distance = KDTree(curve).query(vertices)[0]
-        weight = np.maximum(weight, np.exp(-0.5 * (distance / half_width) ** 2))
-    return weight.astype(np.float32)
+    edges = np.reshape((lm.RIGHT_BROW, lm.LEFT_BROW), (2, 2, -1))  # brow, upper and lower, landmark
+    lines = landmarks[edges].mean(1).swapaxes(0, 1)
+    steps = np.linspace(0, len(lines) - 1, ENOUGH)
+    curve = interp1d(np.arange(len(lines)), lines, axis=0)(steps).reshape(-1, 3)
+    distance = KDTree(curve).query(vertices)[0]
+    return np.exp(-0.5 * (2 * distance / SAME_PLACE) ** 2).astype(np.float32)
 
 
 def _used_by(head: AnnyHead, part: Part) -> np.ndarray:

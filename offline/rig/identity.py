@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,11 +21,10 @@ from offline.rig.anny_head import (
 )
 from perse_live.arrays import Float32Array
 from perse_live.assets import user_cache
-from perse_live.errors import UserError
 from perse_live.head.rig import EYES, HeadRig, Part
 
-_FORMAT = 1
-_STORED_COMPONENTS = 150
+_FORMAT = 2
+_COMPONENTS = 100
 _SEED = 20250
 
 
@@ -53,17 +52,8 @@ class IdentityModel:
     """(K, 3)."""
 
 
-def load_identity_model(
-    *, components: int = 100, progress: Callable[[float], None] | None = None
-) -> IdentityModel:
-    """The identity model; from the cache, else built (about 6 s, once, after Anny's 15 s).
-
-    components: K, at most 150; progress: called with 0 .. 1. Raises UserError where K is out of range.
-    """
-    if not 0 < components <= _STORED_COMPONENTS:
-        raise UserError(
-            f"identity model: {components} components asked for, choose 1 to {_STORED_COMPONENTS}"
-        )
+def load_identity_model(*, progress: Callable[[float], None] | None = None) -> IdentityModel:
+    """The identity model; from the cache, else built (about 6 s, once, after Anny's 15 s). progress: called with 0 .. 1."""
     report = progress if progress is not None else _ignore
     report(0.0)
     settings = f"{_PEOPLE}-{_LOCAL_DEVIATION}-{_ASYMMETRY}-{_BODY_WEIGHT}"
@@ -74,12 +64,7 @@ def load_identity_model(
     if not path.is_file():
         write_arrays(path, vars(build_identity_model(load_anny_head(), report)))
     with np.load(path, allow_pickle=False) as stored:
-        model = IdentityModel(
-            mean=stored["mean"],
-            components=stored["components"][:components],
-            neck_pivot_mean=stored["neck_pivot_mean"],
-            neck_pivot_components=stored["neck_pivot_components"][:components],
-        )
+        model = IdentityModel(**{field.name: stored[field.name] for field in fields(IdentityModel)})
     report(1.0)
     return model
 
@@ -208,12 +193,11 @@ def build_identity_model(head: AnnyHead, report: Callable[[float], None]) -> Ide
     used = np.nonzero(np.abs(weights).max(0) > 0)[0]
     people = (weights[:, used] @ basis[used]).reshape(count, vertices + 1, 3)
     people += np.concatenate([head.template, head.neck_pivot_template[None]])
-    report(0.2)
     skull = np.unique(head.triangles[head.parts == Part.SKIN])
     # Its size and its upright pose are kept
     mean = np.append(average_rig(head).vertices, np.zeros((1, 3), np.float32), 0)
     size = np.ptp(mean[skull], 0).sum()
-    for step in range(3):
+    for _ in range(3):
         for part in np.array_split(np.arange(count), 10):  # in parts: memory
             scale, rotation, shift = _similarities(people[part][:, skull], mean[skull])
             people[part] = (
@@ -223,7 +207,7 @@ def build_identity_model(head: AnnyHead, report: Callable[[float], None]) -> Ide
         correction = size / np.ptp(people.mean(0)[skull], 0).sum()  # least squares shrinks
         people *= correction
         mean = people.mean(0)
-        report(0.2 + 0.1 * (step + 1))
+    report(0.5)
     people -= eye_centers(head, people).mean(1)[:, None]
     mean = people.mean(0)
     people -= mean
@@ -232,8 +216,7 @@ def build_identity_model(head: AnnyHead, report: Callable[[float], None]) -> Ide
     )
     flat = (people * importance[:, None]).reshape(count, -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
-    report(0.9)
-    order = np.argsort(-values)[: min(_STORED_COMPONENTS, count - 1)]
+    order = np.argsort(-values)[: min(_COMPONENTS, count - 1)]
     # a component is the regression of the people on scores of unit variance: data^T u, whatever the Gram matrix was weighted with
     components = (
         vectors[:, order].T.astype(np.float32)

@@ -6,7 +6,8 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray
 
-_NEAR = 0.004  # metres: skin goes with the part of an edge that is so much farther than the nearest
+NEAR_EDGE = 0.004
+"""Metres within which skin goes with the edge of a lid or a lip, and with parts of it that are farther than the nearest."""
 _NEGLIGIBLE = 2e-5  # metres; smaller moves of vertices are left out
 
 
@@ -19,7 +20,7 @@ def follow_edge(
     """
     distance = np.linalg.norm(points[:, None] - edge[None], axis=2)
     nearest = distance.min(1, keepdims=True)
-    weight = np.exp((nearest - distance) / _NEAR)
+    weight = np.exp((nearest - distance) / NEAR_EDGE)
     return np.exp(-0.5 * (nearest / fades) ** 2) * (weight @ offsets) / weight.sum(1, keepdims=True)
 
 

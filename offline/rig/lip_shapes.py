@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
-from offline.rig.landmark_moves import follow_edge, vertex_moves
+from offline.rig.landmark_moves import NEAR_EDGE, follow_edge, vertex_moves
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import index
@@ -22,8 +22,7 @@ from perse_live.head.rig import HeadRig, Part, triangles_of
 
 BESIDE_LIPS = 0.012
 """Metres from the lips at which the displacement of the skin that follows them has fallen to exp(-1/2)."""
-# Metres from the lips' landmarks within which displacements are smoothed, and number of iterations
-_SMOOTHED, _ROUNDS = (0.004, 5)
+_ROUNDS = 5  # in which displacements around the lips are smoothed
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def _smoothed(rig: HeadRig, moves: Float32Array, model: LandmarkModel) -> Float3
     links = (links + links.T).astype(bool).astype(np.float64)
     mean = sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
     lips = mesh_landmarks(model, rig.vertices)[list(lm.LIPS)]
-    share = np.exp(-0.5 * (np.asarray(KDTree(lips).query(rig.vertices)[0]) / _SMOOTHED) ** 2)[
+    share = np.exp(-0.5 * (np.asarray(KDTree(lips).query(rig.vertices)[0]) / NEAR_EDGE) ** 2)[
         :, None
     ]
     share[np.asarray(links.sum(1)).ravel() == 0] = 0

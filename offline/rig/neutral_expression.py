@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offline.rig.landmark_moves import follow_edge, vertex_moves
+from offline.rig.landmark_moves import NEAR_EDGE, follow_edge, vertex_moves
 from offline.rig.lip_shapes import BESIDE_LIPS
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head import landmarks as lm
@@ -37,7 +37,6 @@ _OWN = 0.2  # fraction of the mouth's residual that holds in every expression
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
-_LID_FADES = 0.004  # metres above the lid's edge within which skin follows it
 _MOST_BLINK = 0.5  # largest blink in a photo from which blinks are estimated
 _SHUT_AT = 0.8  # of a blink at which the lids' edges meet: the detector's scores for shut eyes are 0.65 to 0.8
 _LIDS_BEFORE = 0.0012  # metres by which the upper lid's edge is in front of the lower one's then
@@ -143,11 +142,8 @@ def _thinner_lips(points: FloatArray) -> FloatArray:
     height = points[:, 1] - np.interp(points[:, 0], seam[:, 0], seam[:, 1])
     width = float(np.linalg.norm(left - right))
     upper, lower = (abs(float(height[middle])) for middle in _LIP_MIDDLES)
-    scale = np.where(
-        height > 0,
-        min(1.0, _UPPER_LIP * width / max(upper, 1e-6)),
-        min(1.0, _LOWER_LIP * width / max(lower, 1e-6)),
-    )
+    most = width * np.where(height > 0, _UPPER_LIP / upper, _LOWER_LIP / lower)
+    scale = np.minimum(most, 1)
     offsets = np.zeros((lm.LANDMARK_COUNT, 3))
     lips = list(lm.LIPS)
     offsets[lips, 1] = ((scale - 1) * height)[lips]
@@ -180,6 +176,6 @@ def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32
         missing[edge, 2] = np.maximum(depth + _LIDS_BEFORE - closed[edge, 2], 0)
         above = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lm.LEFT_EYE, *lm.RIGHT_EYE, *lm.IRIS))
         above = above[personal[above, 1] > personal[edge, 1].mean()]
-        missing[above] = follow_edge(personal[above], personal[edge], missing[edge], _LID_FADES)
+        missing[above] = follow_edge(personal[above], personal[edge], missing[edge], NEAR_EDGE)
         found.append((blink, missing.astype(np.float32)))
     return found

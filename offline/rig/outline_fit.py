@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
 from offline.images import blur, distance_to, sample
-from offline.numeric import facing_of
+from offline.numeric import facing_of, normalized
 from offline.rig.ear_fit import ear_offsets
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.rig.template_regions import NECK_SIDE
@@ -86,8 +85,7 @@ def outline_offsets(
     on_ear = ears[index] > 0.3
     inner = distance_to(~rasterise(with_ears, geometry.triangles, geometry.camera).covered)
     on_outline = (
-        sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01))
-        < _ON_OUTLINE * unit
+        sample(inner, geometry.camera.project(geometry.vertices[index])) < _ON_OUTLINE * unit
     )
     tree = KDTree(points)
     pairs = sp.csr_matrix(tree.sparse_distance_matrix(tree, 2.5 * _SMOOTHNESS[0]))
@@ -98,10 +96,9 @@ def outline_offsets(
         kernel = kernel + sp.identity(len(points))
         pixels = geometry.camera.project(points)
         framed = ((pixels > 2) & (pixels < limit - 2)).all(1)
-        at = np.clip(pixels, 1, limit - 1.01)
-        away = sample(signed, at)
-        border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
-        bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
+        away = sample(signed, pixels)
+        border = pixels - away[:, None] * sample(slope, pixels)
+        bare = (sample(near_hair, pixels) < 0.3) & (sample(near_hair, border) < 0.3)
         framed &= ~on_ear
         outer = framed & (away > overlap) & (away < _FAR * unit)
         edge_on = framed & on_outline & (np.abs(facing) < 0.3)
@@ -111,9 +108,11 @@ def outline_offsets(
         hidden = edge_on & (place[:, 1] > 0) & (sample(near_hair, border) >= 0.3)
         hidden &= -away > 2 * hairline
         outwards = np.where(
-            hidden, np.clip(hairline - sample(from_skin, at), 0, None), -(away - overlap)
+            hidden, np.clip(hairline - sample(from_skin, pixels), 0, None), -(away - overlap)
         )
-        wanted = np.where((outer | rim | hidden)[:, None], outwards[:, None] * sample(slope, at), 0)
+        wanted = np.where(
+            (outer | rim | hidden)[:, None], outwards[:, None] * sample(slope, pixels), 0
+        )
         weight = np.where(outer, 1.0, np.where(rim | hidden, 0.5, 0.0))
         # the neighbours' weighted mean, decaying far from any that is to move
         move = (kernel @ (weight[:, None] * wanted)) / np.maximum(kernel @ weight, 1.0)[:, None]
@@ -125,11 +124,5 @@ def outline_offsets(
 
 def _slope(distance: Float32Array) -> Float32Array:
     """Unit direction (H, W, 2) in which a distance (H, W) grows."""
-    slope = np.stack(
-        [
-            np.asarray(cv2.Sobel(distance, cv2.CV_32F, *order), np.float32)
-            for order in ((1, 0), (0, 1))
-        ],
-        -1,
-    )
-    return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
+    down, right = np.gradient(distance)
+    return normalized(np.stack([right, down], -1)).astype(np.float32)

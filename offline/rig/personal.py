@@ -33,9 +33,8 @@ _MOUTH_MOVES = {
     Part.TEETH_LOWER: (0, 0.0066, -0.0035),
     Part.TONGUE: (0, -0.008, -0.006),
 }
-_JAW_DROPS = 0.010  # metres that jawOpen lowers the lower teeth beyond Anny's
-# Metres by which lips that round cover the lower teeth: the rig's lips open before them
-_FUNNEL_COVERS = 0.010
+# Metres that jawOpen lowers the lower teeth beyond Anny's, and lips that round, which cover them: the rig's open before them
+_JAW_DROPS = 0.010
 # Metres from the tip of a tongue that is out over which it bends down, and by how much at the tip: Anny's sticks out straight,
 # and from the front shows its thickness alone. Share of its width that it loses at the tip.
 _TONGUE_BENDS, _TONGUE_HANGS, _TONGUE_NARROWS = 0.016, 0.009, 0.35
@@ -143,12 +142,10 @@ def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
     # a tongue that comes out passes over the lip all the same
     tongue, out = vertices_of(rig, Part.TONGUE), index("tongueOut")
     moved = np.linalg.norm(actions[out, tongue], axis=1, keepdims=True)
-    actions[out, tongue] -= (
-        moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
-    )
+    actions[out, tongue] -= moved / moved.max() * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
     lower = vertices_of(rig, Part.TEETH_LOWER)
-    actions[index("jawOpen"), lower, 1] -= _JAW_DROPS
-    actions[index("mouthFunnel"), lower, 1] -= _FUNNEL_COVERS
+    for action in ("jawOpen", "mouthFunnel"):
+        actions[index(action), lower, 1] -= _JAW_DROPS
     depth = (vertices + actions[out])[tongue, 2]
     bent = np.clip(1 - (depth.max() - depth) / _TONGUE_BENDS, 0, 1) ** 2
     actions[out, tongue, 0] -= _TONGUE_NARROWS * bent * vertices[tongue, 0]

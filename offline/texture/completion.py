@@ -22,7 +22,7 @@ from scipy.spatial import KDTree
 
 from offline.priors import ENOUGH, PATCH, USUAL_SKIN
 from offline.texture.light import estimate_light
-from offline.texture.surface_graph import mirror_matrix, solve, surface_graph
+from offline.texture.surface_graph import NEIGHBOURS, mirror_matrix, solve, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
 SURE = 0.6
@@ -30,29 +30,19 @@ SURE = 0.6
 _BOTH_SEEN = 0.3  # product of both halves' confidence from which they are compared
 # inverse variance of the prior, the face's median albedo: it makes the system definite
 _UNTOLD = 1e-3
-# The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
-# over some thirty points, a few centimetres.
-_AT_REST = 12 / 30**2
-# Of lines of least absolute residuals: rounds; sRGB below which residuals count alike; a pull to level, relative to the weights
-_LINE_ROUNDS, _LINE_NOISE, _LINE_RIDGE = (12, 0.01, 0.1)
+# The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. Changes fade over some thirty points,
+# a few centimetres.
+_AT_REST = NEIGHBOURS / 30**2
 # fraction of the skin's noise that completed points get: below 1, as Gaussians overlap
 _GRAIN = 0.8
-
-
-@dataclass(frozen=True)
-class CompletionConfig:
-    """Standard deviations, sRGB after division by the shading. Found on the nine sample portraits by `eval --portraits`."""
-
-    seen: float = 0.02
-    """Of the photo's colour at a point with confidence 1: its noise."""
-    doubtful: float = 0.15
-    """Of the photo's colour at confidence 0.5: skin mixed with neighbouring parts."""
-    step: float = 0.05
-    """Of the difference between neighbours."""
-    mirrored_step: float = 0.025
-    """Of the difference between neighbours against that of their mirror points; at 0.05 far eyes stay blurred."""
-    disagreement: float = 0.12
-    """Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them."""
+# Of lines of least absolute residuals: rounds; sRGB below which residuals count alike; a pull to level, relative to the weights
+_LINE_ROUNDS, _LINE_NOISE, _LINE_RIDGE = (12, 0.01, 0.1)
+# Standard deviations, sRGB after division by the shading, found on the nine sample portraits by `eval --portraits`: of the
+# photo's colour at a point with confidence 1, its noise, and with confidence 0.5, skin mixed with neighbouring parts; of the
+# difference between neighbours, and against that of their mirror points (at 0.05 far eyes stay blurred)
+_SEEN, _DOUBTFUL, _STEP, _MIRRORED_STEP = 0.02, 0.15, 0.05, 0.025
+# Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them
+_DISAGREEMENT = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +58,7 @@ class ExpectedTone:
     least: float
     """The tone is at least this fraction of the brightest group's."""
     deviation: float
-    """Standard deviation of a point's colour without light, sRGB. At 2.4 times `CompletionConfig.step`, the colour that surrounds
+    """Standard deviation of a point's colour without light, sRGB. At 2.4 times `_STEP`, the colour that surrounds
     the points reaches over some six of them."""
 
 
@@ -82,22 +72,21 @@ def complete_colors(
     *,
     expected: Sequence[ExpectedTone] = (),
     rng: np.random.Generator,
-    config: CompletionConfig = CompletionConfig(),
 ) -> Float32Array:
     """Colours (N, 3) in [0, 1] for all points; see the module's text. The same `rng` state gives the same colours."""
     sure = confidence > SURE
     if sure.sum() < PATCH:
         return np.tile(np.array(USUAL_SKIN, np.float32), (len(observed), 1))
-    bare = confidence * sure * (parts.max(1, initial=0) < 0.1)
+    bare = confidence * sure * (1 - parts.max(1, initial=0))
     light = estimate_light(observed, bare if bare.any() else confidence, normals)
     shading = light.shading(normals)
     albedo = observed / shading
     mirror = mirror_matrix(rest)
     mirrored = mirror @ confidence
     asked = np.flatnonzero(mirrored)
-    mirrored[asked] *= _agreement(albedo, confidence, mirror, rest, rest[asked], config)
+    mirrored[asked] *= _agreement(albedo, confidence, mirror, rest, rest[asked])
     tones = _expected_tones(observed, shading, expected)
-    solved = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
+    solved = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones)
     colors = solved * shading
     invented = np.maximum(confidence, mirrored) < _BOTH_SEEN
     colors[invented] += (
@@ -114,7 +103,6 @@ def _solve(
     positions: FloatArray,
     parts: FloatArray,
     tones: tuple[FloatArray, FloatArray],
-    config: CompletionConfig,
 ) -> FloatArray:
     """The albedo (N, 3).
 
@@ -124,14 +112,14 @@ def _solve(
     difference = graph.difference
     against_mirror = difference @ (sp.identity(count, format="csr") - mirror)
     seen, other = graph.edge_mean(confidence), graph.edge_mean(mirrored)
-    smooth = graph.weights * (1 - 0.98 * np.clip(np.maximum(seen, other), 0, 1)) / config.step**2
-    symmetric = graph.weights * other * (1 - seen) / config.mirrored_step**2
+    smooth = graph.weights * (1 - 0.98 * np.clip(np.maximum(seen, other), 0, 1)) / _STEP**2
+    symmetric = graph.weights * other * (1 - seen) / _MIRRORED_STEP**2
     prior = (
         difference.T @ sp.diags(smooth) @ difference
         + against_mirror.T @ sp.diags(symmetric) @ against_mirror
     )
     typical, (tone, known) = np.median(albedo[confidence > SURE], 0), tones
-    data = photo_precision(confidence, config)
+    data = photo_precision(confidence)
     solved = solve(
         sp.diags(data + known + _UNTOLD) + prior,
         data[:, None] * albedo + known[:, None] * tone + _UNTOLD * typical,
@@ -165,7 +153,7 @@ def median_line(across: FloatArray, values: FloatArray) -> tuple[FloatArray, Flo
 
     across: (N,); values: (N, K). Half of the points may be anything. By iteratively reweighted least squares.
     """
-    middle, spread = float(np.median(across)), float(np.std(across)) + 1e-9
+    middle, spread = float(np.median(across)), float(np.std(across))
     basis = np.stack([np.ones(len(across)), (across - middle) / spread], 1)
     weights, found = np.ones(len(across)), np.zeros((2, values.shape[1]))
     for _ in range(_LINE_ROUNDS):
@@ -177,10 +165,9 @@ def median_line(across: FloatArray, values: FloatArray) -> tuple[FloatArray, Flo
     return found[0] - found[1] * middle / spread, found[1] / spread
 
 
-def photo_precision(confidence: FloatArray, config: CompletionConfig) -> FloatArray:
+def photo_precision(confidence: FloatArray) -> FloatArray:
     """Inverse variances (N,) of what the photo shows: the noise, and the more doubt the lower the confidence."""
-    odds = (1 - confidence) / np.maximum(confidence, 1e-3)
-    return (confidence > 1e-3) / (config.seen**2 + config.doubtful**2 * odds)
+    return confidence / (confidence * _SEEN**2 + (1 - confidence) * _DOUBTFUL**2)
 
 
 def _agreement(
@@ -189,7 +176,6 @@ def _agreement(
     mirror: sp.csr_matrix,
     rest: FloatArray,
     places: FloatArray,
-    config: CompletionConfig,
 ) -> FloatArray:
     """How alike the two halves are near places (M, 3) on the template head, (M,) in [0, 1]; 1 where too little is seen of both to
     tell.
@@ -199,7 +185,7 @@ def _agreement(
         return np.ones(len(places))
     unlike = albedo[both] - (mirror @ albedo)[both]
     near = np.asarray(KDTree(rest[both]).query(places, k=ENOUGH)[1])
-    return np.exp(-((np.linalg.norm(unlike[near].mean(1), axis=1) / config.disagreement) ** 2))
+    return np.exp(-((np.linalg.norm(unlike[near].mean(1), axis=1) / _DISAGREEMENT) ** 2))
 
 
 def _grain(observed: FloatArray, sure: BoolArray, positions: FloatArray) -> float:
@@ -214,17 +200,15 @@ def extend_changes(
     seen: FloatArray,  # (N,) in [0, 1]: how far the photo shows each
     rest: FloatArray,  # (N, 3) metres on the template head
     parts: FloatArray,  # (N, K) as in `complete_colors`
-    *,
-    config: CompletionConfig = CompletionConfig(),
 ) -> FloatArray:
     """Changes (N, 3) for all points: those that the photo shows keep theirs, the others follow their neighbours' (harmonic).
 
-    Far from all that is seen, changes fade: each is pulled to zero with the inverse variance `_AT_REST / config.step**2`.
+    Far from all that is seen, changes fade: each is pulled to zero with the inverse variance `_AT_REST / _STEP**2`.
     """
-    graph = surface_graph(rest, parts, neighbours=12)
+    graph = surface_graph(rest, parts)
     difference = graph.difference
-    precision = photo_precision(seen, config)
-    smooth = difference.T @ sp.diags(graph.weights / config.step**2) @ difference
-    system = sp.diags(precision + _AT_REST / config.step**2) + smooth
+    precision = photo_precision(seen)
+    smooth = difference.T @ sp.diags(graph.weights / _STEP**2) @ difference
+    system = sp.diags(precision + _AT_REST / _STEP**2) + smooth
     solved = solve(system, precision[:, None] * changes)
     return seen[:, None] * changes + (1 - seen[:, None]) * solved

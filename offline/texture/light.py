@@ -44,11 +44,11 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
     as they are: ratios between them serve to compare two places of one face, not to relight it.
     """
     basis, target = _basis(normals), np.log(np.maximum(colors, DARKEST))
-    robust, fitted = weights / weights.sum(), np.zeros((9, 3))
+    robust, fitted = weights / weights.sum(), np.zeros((len(_RIDGE), 3))
     for _ in range(_ROUNDS):
         weighted = basis * robust[:, None]
         fitted = np.linalg.solve(
-            weighted.T @ basis + np.diag(_RIDGE * robust.sum() + 1e-9), weighted.T @ target
+            weighted.T @ basis + np.diag(_RIDGE * robust.sum()), weighted.T @ target
         )
         residual = np.abs(target - basis @ fitted).mean(1)
         robust = weights / weights.sum() / (1 + (residual / _OUTLIER) ** 2) ** 2

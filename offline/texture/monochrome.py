@@ -26,7 +26,7 @@ class Tones:
     share: float
     """[0, 1]: 1 where lightness determines the colour, 0 in a colour photo."""
     chroma: Float64Array
-    """(3, 2) coefficients of a* and b* for (1, t, t**2) of t = L* / 100."""
+    """(3, 2) coefficients of a* and b* for (1, t, t**2) of t = L*."""
 
     def toned(self, colors: FloatArray) -> FloatArray:
         """Colours (N, 3), sRGB, as the photo would show them: of the same lightness, in its tones."""
@@ -50,5 +50,4 @@ def tones_of(pixels: FloatArray) -> Tones:
 
 
 def _powers(lightness: FloatArray) -> Float64Array:
-    t = np.asarray(lightness, np.float64) / 100
-    return np.stack([np.ones_like(t), t, t * t], 1)
+    return np.vander(np.asarray(lightness, np.float64), 3, increasing=True).astype(np.float64)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from offline.numeric import ratio
 from offline.priors import DARKEST, ENOUGH
 from offline.texture.completion import SURE
 from perse_live.arrays import FloatArray
@@ -46,12 +47,10 @@ def merged_colors(rest: FloatArray, own: SeenColors, others: Sequence[SeenColors
         weight += share
         color += share[:, None] * matched.observed
         best = np.maximum(best, matched.confidence)
-    color = np.where(
-        weight[:, None] > 1e-6, color / np.maximum(weight, 1e-6)[:, None], own.observed
-    )
     missing = (1 - own.confidence) * best
     total = own.confidence + missing
-    share = np.where(total > 1e-6, missing / np.maximum(total, 1e-6), 0)[:, None]
+    share = ratio(missing, total)[:, None]
+    color = ratio(color, weight[:, None])
     return SeenColors((1 - share) * own.observed + share * color, total)
 
 

@@ -20,7 +20,7 @@ from offline.texture.point_labels import (
     scalp_points,
 )
 from offline.texture.skin_colors import scalp_colors, skin_colors, with_further_views
-from offline.texture.skin_points import SkinDensity, SkinPoints, skin_points, spread_points
+from offline.texture.skin_points import SkinPoints, skin_points, spread_points
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.fit import FrameFit
 
@@ -60,12 +60,11 @@ def observe_skin(
     *,
     bald: bool,  # leave the scalp skin-coloured
     unit: float,  # pixels, eye distance / 115
-    density: SkinDensity,
     rng: np.random.Generator,
 ) -> SkinObservation:
     """Spread points over skin and scalp, and read the photo at each that the camera sees."""
     under_hair = distance_to((look.hair < 0.5) | ~look.opaque) > _WELL_INSIDE * unit
-    spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
+    spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, rng)
     points = skin_points(geometry, look, charts, spread, unit)
     confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels)
     confidence = confidence * registration(geometry, landmarks, points.rest, unit)

@@ -8,34 +8,22 @@ import numpy as np
 
 from offline.images import distance_to, sample
 from offline.lift.lids import LidPoints, blink_moves
-from offline.numeric import facing_of
+from offline.numeric import facing_of, ratio
 from offline.priors import SAME_PLACE
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import EYES_LOWEST, FACE_FRONT
-from offline.sampling import SurfacePoints, poisson_disk
+from offline.sampling import SurfacePoints, poisson_disk, triangle_areas
 from offline.segment.appearance import Appearance
-from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import index, indices
 from perse_live.head.rig import Part, expressed
 
 _UNFOLDED_JAW = 0.6  # jawOpen at which lips are spread out
-
-
-@dataclass(frozen=True)
-class SkinDensity:
-    """Spacing of skin Gaussians, in pixels of the portrait (512 px, head about half of it)."""
-
-    face: float = 1.7
-    """Where expressions live: about 12,000 Gaussians."""
-    lips_and_lids: float = 1.15
-    """Fine structures that stretch."""
-    ears_and_neck: float = 3.2
-    """Seen often, but plain."""
-    scalp: float = 7.0
-    """Where hair grows and the photo does not show it."""
-    under_hair: float = 4.5
-    """Well inside the hair that the photo shows."""
+# Spacing of skin Gaussians, pixels of the portrait (512 px, head about half of it): lips and lids, fine structures that stretch;
+# where expressions live, about 12,000 Gaussians; ears and neck, seen often, but plain; well inside the hair that the photo
+# shows; where hair grows and the photo does not show it
+_FINE, _FACE, _PLAIN, _UNDER_HAIR, _SCALP = 1.15, 1.7, 3.2, 4.5, 7.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,6 @@ def spread_points(
     source_expression: FloatArray,
     gaze: FloatArray,
     under_hair: BoolArray,
-    density: SkinDensity,
     rng: np.random.Generator,
 ) -> SurfacePoints:
     """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
@@ -75,8 +62,7 @@ def spread_points(
         expressed(rig, pose(source_expression), gaze=gaze) for pose in (unfolded, with_eyes_shut)
     )
     grown = np.sqrt(
-        triangle_areas(wide, rig.triangles)
-        / np.maximum(triangle_areas(vertices, rig.triangles), 1e-12)
+        ratio(triangle_areas(wide, rig.triangles), triangle_areas(vertices, rig.triangles))
     )
     rest = geometry.triangle_template()
     chart = {
@@ -84,13 +70,13 @@ def spread_points(
         for name in ("lips", "ears", "eyelids", "scalp")
     }
     pixel = 1 / geometry.pixels_per_metre
-    spacing = np.full(len(rig.triangles), density.scalp * pixel)
-    spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
-    spacing[(chart["scalp"] > 0.7) & (chart["ears"] < 0.1)] = density.scalp * pixel
+    spacing = np.full(len(rig.triangles), _SCALP * pixel)
+    spacing[rest[:, 2] > -0.12] = _PLAIN * pixel
+    spacing[(chart["scalp"] > 0.7) & (chart["ears"] < 0.1)] = _SCALP * pixel
     face = FACE_FRONT.contains(rest)
-    spacing[face] = density.face * pixel
+    spacing[face] = _FACE * pixel
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
-    spacing[fine & face] = density.lips_and_lids * pixel
+    spacing[fine & face] = _FINE * pixel
     hidden = np.zeros(len(spacing), np.bool_)
     hidden[
         np.unique(
@@ -98,7 +84,7 @@ def spread_points(
         )
     ] = True
     hidden &= rest[:, 1] > 0  # below the eyes locks may swing away
-    spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
+    spacing[hidden] = np.maximum(spacing[hidden], _UNDER_HAIR * pixel)
     spacing[rig.parts != Part.SKIN] = 0
     grown[fine & face] = 1
     points = poisson_disk(wide, rig.triangles, spacing * grown, rng=rng)
@@ -114,7 +100,7 @@ def skin_points(
     size = np.array([geometry.camera.width, geometry.camera.height])
     projected = geometry.camera.project(means)
     inside = np.asarray(((projected > 1) & (projected < size - 1)).all(1), np.bool_)
-    pixels = np.clip(projected, 1, size - 1.01)
+    pixels = np.clip(projected, 1, size - 1)
     facing = facing_of(means, normals)
     lips, lids, ears, scalp, brows, moved = (
         on.interpolate(chart, geometry.rig.triangles)
@@ -173,9 +159,3 @@ def unfolded(expression: FloatArray) -> Float32Array:
     spread = with_eyes_shut(expression)
     spread[index("jawOpen")] = max(float(spread[index("jawOpen")]), _UNFOLDED_JAW)
     return spread
-
-
-def triangle_areas(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
-    """(T,) square metres. vertices: (V, 3); triangles: (T, 3)."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

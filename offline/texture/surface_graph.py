@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
+from offline.numeric import ratio
 from offline.priors import SAME_PLACE
 from perse_live.arrays import Float64Array, FloatArray
 
+NEIGHBOURS = 8
+"""Edges of each point."""
 _BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: colours hardly spread between lips and skin
 _MIRRORS = 3  # nearest points of a mirrored place that are mixed
 
@@ -41,13 +44,13 @@ class SurfaceGraph:
         return 0.5 * (values[self.rows] + values[self.columns])
 
 
-def surface_graph(positions: FloatArray, parts: FloatArray, *, neighbours: int = 8) -> SurfaceGraph:
+def surface_graph(positions: FloatArray, parts: FloatArray) -> SurfaceGraph:
     """Connect points (N, 3), metres, to their nearest neighbours.
 
     parts: (N, K) memberships in [0, 1] of K parts whose borders colours do not cross.
     """
     count = len(positions)
-    found = np.asarray(KDTree(positions).query(positions, k=min(neighbours + 1, count))[1])
+    found = np.asarray(KDTree(positions).query(positions, k=min(NEIGHBOURS + 1, count))[1])
     columns = found[:, 1:].reshape(-1)
     rows = np.repeat(np.arange(count), found.shape[1] - 1)
     return SurfaceGraph(
@@ -65,9 +68,7 @@ def mirror_matrix(rest: FloatArray) -> sp.csr_matrix:
     count = len(rest)
     distance, found = KDTree(rest).query(rest * np.array([-1, 1, 1]), k=min(_MIRRORS, count))
     share = np.exp(-((distance / SAME_PLACE) ** 2)) / (distance + 1e-4)
-    total = share.sum(1, keepdims=True)
-    near = distance[:, :1] < SAME_PLACE
-    share = np.where(near, share / np.maximum(total, 1e-12), 0)
+    share = np.where(distance[:, :1] < SAME_PLACE, ratio(share, share.sum(1, keepdims=True)), 0)
     rows = np.repeat(np.arange(count), share.shape[1])
     return sp.csr_matrix((share.ravel(), (rows, np.asarray(found).ravel())), shape=(count, count))
 
