@@ -136,16 +136,18 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     out.colors[1:] = of_hair.reshape(out.colors.shape)[1:]
     morph = np.clip((shares - cut_until) / (grown_from - cut_until), 0, 1)
     rest = other.selected(cuts[1].stays) if grown_from < 1 else other
-    begin = Hairstyle(places[-1][stays].astype(np.float32), mine.colors[stays])
-    moved = _moved(scalp, begin, rest, morph)
+    moved = _moved(scalp, mine.selected(stays), rest, shares, morph)
+    out.places[:, stays], out.shown[:, stays] = moved.places, moved.shown
     after = morph > 0
-    for whole, part in zip(vars(out).values(), vars(moved).values(), strict=True):
-        whole[np.ix_(after, stays)] = part[after]
+    out.colors[np.ix_(after, stays)] = moved.colors[after]
     return out
 
 
-def _moved(scalp: Scalp, mine: Hairstyle, other: Hairstyle, shares: FloatArray) -> HairOnTheWay:
-    """Gaussians of one hairstyle that become those of another. shares: (T,) of that.
+def _moved(
+    scalp: Scalp, mine: Hairstyle, other: Hairstyle, shares: FloatArray, morph: FloatArray
+) -> HairOnTheWay:
+    """Gaussians of one hairstyle that become those of another. shares: (T,) of the way; morph: (T,) how far colours have changed
+    and the one has dissolved into the other.
 
     Each goes to the nearest of the other's, or to the scalp where that is nearer and the other leaves it bare; neighbours go
     together, so that strands stay strands.
@@ -161,15 +163,15 @@ def _moved(scalp: Scalp, mine: Hairstyle, other: Hairstyle, shares: FloatArray) 
     places = mine.places + shares[:, None, None] * way
     heights = field.foot(mine.places).heights, field.foot(places[-1]).heights
     clear = np.clip(np.minimum(*heights), _CLOSEST, _CLEAR)
-    for step in range(len(shares)):
+    for step in range(1, len(shares)):
         places[step] = field.lifted(places[step], clear)
     tones = _without_outliers(lab_of(mine.colors))
     wanted = tones
     if len(other):
         partner = np.asarray(KDTree(other.places).query(mine.places)[1])
         wanted = _without_outliers(lab_of(other.colors))[partner]
-    mixed = rgb_of((tones + shares[:, None, None] * (wanted - tones)).reshape(-1, 3))
-    gone, faded = (ramp(shares, *part)[:, None] for part in (_DISSOLVE, _STUBBLE))
+    mixed = rgb_of((tones + morph[:, None, None] * (wanted - tones)).reshape(-1, 3))
+    gone, faded = (ramp(morph, *part)[:, None] for part in (_DISSOLVE, _STUBBLE))
     return HairOnTheWay(
         places.astype(np.float32),
         mixed.reshape(places.shape).astype(np.float32),
