@@ -37,7 +37,7 @@ from offline.build_state import (
     OutlinedHead,
     Segmentation,
 )
-from offline.correctives.closed_lids import with_closed_lids
+from offline.correctives.closed_lids import with_closed_lids, with_thin_lids
 from offline.correctives.glances import with_glances
 from offline.correctives.open_mouth import with_open_mouth
 from offline.correctives.photo_teeth import with_photo_teeth
@@ -381,7 +381,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
     marks, unit = state.portrait.detection.landmarks, state.portrait.unit
     depth = wrinkle_depth(look.image, look.sure_skin, marks, unit)
     avatar = with_photo_teeth(with_wrinkles(avatar, depth, _removed_folds(state)), photographed)
-    avatar = with_open_mouth(with_closed_lids(with_glances(avatar)))
+    avatar = with_open_mouth(with_closed_lids(with_glances(with_thin_lids(avatar))))
     avatar = with_tongue_tip(with_sticking_lips(avatar))
     behind = backdrop(state.portrait, look)
     return replace(

@@ -13,9 +13,15 @@ import numpy as np
 
 from offline.gaussian_layer import frames
 from offline.lift.lids import LID_SEGMENTS, blink_moves, lash_fans
-from offline.looks.face.rest_positions import landmarks_on, places_at_rest
+from offline.looks.face.rest_positions import (
+    depth_inside,
+    landmarks_on,
+    on_part,
+    places_at_rest,
+)
 from offline.looks.photo_tones import LUMA, skin_of
 from offline.numeric import ramp
+from offline.priors import PATCH
 from perse_live.animate import SurfaceBinding, bind_surface
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar
@@ -24,7 +30,7 @@ from perse_live.correctives import ramp as curve
 from perse_live.gaussians import Gaussians
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression, index
-from perse_live.head.rig import expressed
+from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 from perse_live.rotations import to_quat
 
@@ -60,10 +66,28 @@ _BELOW_EDGE = 0.004  # metres under the upper lid's edge that still belong to it
 _OVERLAP = 3.6  # how many Gaussians of the strip lie upon each other
 _LIFT = 0.0018  # metres before the skin: lashes stand off it, and closing lids bulge
 _DARK_SHARE = 0.2  # of an open eye's lash pixels, the darkest, that tell the colour of the lashes
-_FEWEST = 20  # Gaussians that tell it
 _UNKNOWN_LASH = 0.3  # of the skin's colour, where the photo shows no lashes
+_MARGIN = 0.0006  # metres inside the lids' edges from which none of their skin is left
 # Of the lid's colour: the shadow between lids that do not quite meet
 _SOCKET = np.array([0.55, 0.42, 0.40])
+
+
+def with_thin_lids(avatar: Avatar) -> Avatar:
+    """The avatar without the skin inside its lids' edges, which covers what the photo shows of the eyeballs.
+
+    The rig's lids are thicker than people's: eyes that turn would be seen through a narrower opening than in the photo, where the
+    veil before the margins shows the rest of the eye.
+    """
+    marks, places = landmarks_on(avatar, avatar.rig.vertices), places_at_rest(avatar)
+    inside = np.maximum(
+        *(depth_inside(places[:, :2], marks[list(eye), :2]) for eye in (lm.LEFT_EYE, lm.RIGHT_EYE))
+    )
+    aside = np.abs(places[:, None, 0] - avatar.rig.eye_centers[:, 0]).min(1)
+    # The corners lie beside the ball: from the side one would look behind it
+    before = aside < 0.7 * avatar.rig.eye_radius
+    margin = on_part(avatar, Part.SKIN) & (inside > 0) & before
+    left = np.where(margin, 1 - np.clip(inside / _MARGIN, 0, 1), 1)
+    return replace(avatar, opacities=(avatar.opacities * left).astype(np.float32))
 
 
 def with_closed_lids(avatar: Avatar) -> Avatar:
@@ -223,7 +247,7 @@ def _lashes_of(avatar: Avatar, eye: int, veil: BoolArray) -> _Lashes:
     )
     reach = float(np.clip(mass[upper].sum() / width**2 / _USUAL_MASS, *_REACH))
     shown = bound & (avatar.opacities[:first] > 0.3)
-    if shown.sum() < _FEWEST:
+    if shown.sum() < PATCH:
         return _Lashes(_UNKNOWN_LASH * skin, reach)
     dark = shown & (luma <= np.quantile(luma[shown], _DARK_SHARE))
     return _Lashes(np.median(avatar.colors[:first][dark], 0).astype(np.float64), reach)
@@ -246,7 +270,7 @@ def _lid_color(avatar: Avatar, this_side: BoolArray) -> FloatArray:
     surface = avatar.surface.triangles
     moved[: len(surface)] = blink_moves(avatar.rig)[avatar.rig.triangles[surface]].mean(1)
     lid = this_side & (moved > 0.5) & (avatar.regions == Region.SKIN)
-    return np.median(avatar.colors[lid], 0) if lid.sum() > 20 else skin_of(avatar).color
+    return np.median(avatar.colors[lid], 0) if lid.sum() > PATCH else skin_of(avatar).color
 
 
 def _with_surface(avatar: Avatar, line: _Line, region: Region) -> tuple[Avatar, np.ndarray]:

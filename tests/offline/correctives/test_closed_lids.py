@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from offline.looks.face.rest_positions import landmarks_on
+from offline.correctives.closed_lids import with_thin_lids
+from offline.looks.face.rest_positions import (
+    depth_inside,
+    landmarks_on,
+    on_part,
+    places_at_rest,
+)
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.correctives import feature_values
+from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression, index
-from perse_live.head.rig import expressed, gaze_from_expression
+from perse_live.head.rig import Part, expressed, gaze_from_expression
 from perse_live.regions import Region
 from runtime.stage import Motion, Stage, facing_pose
 
@@ -45,6 +54,22 @@ def _eye(avatar: Avatar, eye: int, strengths: Float32Array) -> tuple[FloatArray,
 
 def _projected(camera: Camera, pose: HeadPose, points: FloatArray) -> FloatArray:
     return camera.project(points @ pose.R_cam_head.T + pose.t_cam_head)
+
+
+@pytest.mark.slow
+def test_no_skin_covers_the_eyeballs_inside_the_lids_edges(astronaut_avatar: Avatar) -> None:
+    places = places_at_rest(astronaut_avatar)
+    marks = landmarks_on(astronaut_avatar, astronaut_avatar.rig.vertices)
+    covering = np.zeros(len(places), np.bool_)
+    for eye in (lm.LEFT_EYE, lm.RIGHT_EYE):
+        covering |= depth_inside(places[:, :2], marks[list(eye), :2]) > 0.001
+    middle = np.abs(places[:, None, 0] - astronaut_avatar.rig.eye_centers[:, 0]).min(1) < 0.008
+    covering &= on_part(astronaut_avatar, Part.SKIN) & middle
+    assert covering.any()
+    solid = np.ones(len(places), np.float32)
+    thin = with_thin_lids(replace(astronaut_avatar, opacities=solid))
+    assert thin.opacities[covering].max() == 0
+    assert (thin.opacities < 1).mean() < 0.02
 
 
 @pytest.mark.slow
