@@ -192,20 +192,26 @@ def without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float)
 
 
 def _fragments(avatar: Avatar, hair: BoolArray) -> BoolArray:
-    """(G,) Gaussians that were seen between strands and are isolated fragments once the hair (G,) is hidden."""
-    places = centers_of(avatar)
-    rest = np.nonzero(~hair & (avatar.opacities > 0.1) & (places[:, 1] < _LOWER))[0]
-    near = hair & (avatar.opacities > 0.1)
-    if not near.any() or not len(rest):
+    """(G,) Gaussians that the photo shows between strands, and that would float once the hair (G,) is hidden: skin off the head's
+    surface, and below the jaw isolated fragments of anything.
+    """
+    places, seen = centers_of(avatar), avatar.opacities > 0.1
+    near, low = hair & seen, places[:, 1] < _LOWER
+    if not near.any():
         return np.zeros(len(avatar), np.bool_)
+    beside = ~hair & (KDTree(places[near]).query(places, distance_upper_bound=_BESIDE)[0] < _BESIDE)
+    floating = np.arange(len(avatar)) >= len(avatar.surface.triangles)
+    out = beside & floating & ~low & (avatar.regions == Region.SKIN)
+    rest = np.nonzero(~hair & seen & low)[0]
+    if not len(rest):
+        return out
     pairs = KDTree(places[rest]).query_pairs(_TOUCHING, output_type="ndarray")
     graph = coo_array(
         (np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest))
     )
     _, piece = connected_components(graph, directed=False)
     small = np.bincount(piece)[piece] < _FRAGMENT * len(rest)
-    out = np.zeros(len(avatar), np.bool_)
-    out[rest[small]] = KDTree(places[near]).query(places[rest[small]])[0] < _BESIDE
+    out[rest[small]] = beside[rest[small]]
     return out
 
 

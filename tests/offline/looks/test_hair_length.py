@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,19 @@ def test_the_own_hair_is_gone_and_the_face_as_it_was(
     places = places_at_rest(person)
     face = (person.regions == Region.SKIN) & (places[:, 2] > 0.01) & (places[:, 1] < 0.03)
     assert not np.isin(np.nonzero(face)[0], one.ids).any()
+
+
+def test_skin_that_the_photo_shows_between_strands_goes_with_them(person: Avatar) -> None:
+    places, regions = places_at_rest(person), person.regions.copy()
+    between = np.nonzero((regions == Region.HAIR) & (places[:, 1] > -0.08))[0][::40]
+    assert len(between) > 3
+    regions[between] = Region.SKIN
+    one = hair_length.shaved(replace(person, regions=regions))
+    left = person.opacities.copy()
+    left[one.ids] = one.opacities
+    assert (left[between] == 0).all()
+    on_the_head = np.arange(len(person.surface.triangles))
+    np.testing.assert_array_equal(left[on_the_head], person.opacities[on_the_head])
 
 
 def test_a_shaved_head_is_skin_all_over(person: Avatar, cuts: dict[str, Attribute]) -> None:
