@@ -27,18 +27,12 @@ SHARES = np.linspace(0, 1, 25)
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _SEEN = 0.02  # opacity from which a Gaussian of hair has a strand
 _FEW = 50  # Gaussians that are no hairstyle
-_DISSOLVE = (
-    0.5,
-    0.75,
-)  # share of the way on which one hairstyle dissolves; the other is there before
-_STUBBLE = (
-    0.35,
-    1.0,
-)  # share of the way on which hair that sinks onto the scalp fades, and the scalp loses its colour
-_CLOSEST, _CLEAR = (
-    0.0005,
-    0.008,
-)  # metres: least height above the skin, and height that need not be kept
+# Shares of the way: on which one hairstyle dissolves, where the other is there before; on which hair that sinks onto the scalp
+# fades, and the scalp loses its colour
+_DISSOLVE = (0.5, 0.75)
+_STUBBLE = (0.35, 1.0)
+# Metres: least height above the skin, and height that need not be kept
+_CLOSEST, _CLEAR = (0.0005, 0.008)
 _OWN_UNTIL = 0.15  # share of the way on which colours that are none of hair go
 
 
