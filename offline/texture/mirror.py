@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from offline.gaussian_layer import Layer, join
 from offline.images import nearest_true, sample
-from offline.numeric import facing_of, ramp
+from offline.numeric import facing_of, ramp, robust_deviation
 from offline.priors import PATCH, SAME_PLACE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map, yaw_of
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
@@ -31,6 +31,8 @@ _BETTER = 0.25
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
 # Metres from the symmetry plane over which the mirrored half begins: before it reaches an eye
 _BORDER = (0.003, 0.011)
+# Robust standard deviations of the hair's lightness from the lock around, from which a Gaussian is no hair
+_COLOR_OUTLIER = 3.0
 # Radians from the fitted gaze from which the iris landmark is taken for an error
 _GAZE_OUTLIER = 0.5
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
@@ -140,10 +142,14 @@ def with_mirrored_hair(
     if len(there) < PATCH:
         return layer
     locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=PATCH)[1]
+    # skin of the ear and background between locks, where they were taken for hair, have other colours than the lock around
+    light = there.gaussians.colors.mean(1)
+    off = np.abs(light - np.median(light[locks], 1))
+    alike = off < _COLOR_OUTLIER * robust_deviation(light)
     # Groups, softly ended: no isolated pieces, no holes
     share = _hidden(there, layer, geometry, person)[locks].mean(1)
     order = rng.permutation(len(there))
-    kept = order[share[order] > _HIDDEN[0]][:room]
+    kept = order[alike[order] & (share[order] > _HIDDEN[0])][:room]
     if not len(kept):
         return layer
     wider = min(np.sqrt((share > _HIDDEN[0]).sum() / len(kept)), _STRETCHED)

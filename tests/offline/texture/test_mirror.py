@@ -157,6 +157,7 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
         Region.SKIN,
     )
     hair = _side_hair(from_aside, -1.0)
+    hair.gaussians.colors[::97] = 0.9  # skin that was taken for hair
     before, everywhere, rng = (
         join(skin, hair),
         np.ones((512, 512), np.bool_),
@@ -167,6 +168,7 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
     assert len(added) > 0.5 * len(hair)
     assert (added.regions == Region.HAIR).all()
     assert not added.color_freedom.any()
+    assert added.gaussians.colors.max() < 0.5
     places = from_aside.to_head(added.gaussians.means)
     np.testing.assert_allclose(places[:, 0], 0.095, atol=1e-3)
     there = from_aside.to_head(hair.gaussians.means) * [-1, 1, 1]
