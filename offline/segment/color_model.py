@@ -26,6 +26,9 @@ _TOP = 1.02  # face heights above the chin: above the forehead
 # Usual spreads of the face's colour from which a top of the head is hair, and a chin bearded. Medians of 22 portraits: two bald
 # ones .35 and .62, hair 1.1 (fair) to 3.9; chins: bearded .97 to 1.6, others under .75
 _UNLIKE_FACE = 0.85
+# Squared face heights that a head's outline encloses above its forehead from which it has hair, however like skin in colour: half
+# as much again as the mean head without hair, .21. Five bald heads: .04 to .17; three grey photos of fair hair: .39 to .54
+_LARGEST_SKULL = 0.32
 # Face heights above the chin between which a beard is expected: under the lip, down to the throat; likewise to a side
 _BEARD, _BEARD_HALF_WIDTH = (-0.25, 0.17), 0.35
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
@@ -42,6 +45,7 @@ class _Face:
     """Where pixels lie relative to the face, (H, W) each."""
 
     unit: float  # pixels: eye distance / 115
+    pixels: float  # of the face's height
     height: FloatArray  # along the face's axis, in face heights: 0 at the chin, 1 at the top of the forehead
     across: FloatArray  # likewise, to the picture's right
     oval: BoolArray
@@ -137,6 +141,7 @@ def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
     eye_distance = float(np.linalg.norm(np.subtract(*landmarks[list(EYE_CORNERS), :2])))
     return _Face(
         eye_distance / 115,
+        face_height,
         height,
         across,
         face_oval(landmarks, (shape[0], shape[1])),
@@ -182,8 +187,13 @@ def _seeds(
 
 
 def _bald(face: _Face, beside: BoolArray, unlike_skin: FloatArray) -> bool:
-    """Whether the top of the head has the colours of the face. beside: (H, W) the person next to the face."""
+    """Whether the top of the head has the colours of the face and is no larger than a skull.
+
+    beside: (H, W) the person next to the face.
+    """
     top = beside & (face.height > _TOP)
+    if top.sum() > _LARGEST_SKULL * face.pixels**2:
+        return False
     return top.sum() < ENOUGH or float(np.median(unlike_skin[top])) < _UNLIKE_FACE
 
 

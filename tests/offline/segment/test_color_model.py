@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -106,6 +106,19 @@ def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     image[doll.hair] = SKIN + np.random.default_rng(1).normal(0, 0.02, (int(doll.hair.sum()), 3))
     parts = _parts(mean_head, doll, image)
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
+
+
+def test_much_hair_as_light_as_the_face_in_a_grey_photo_is_hair(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
+    rows = np.arange(512)[:, None]
+    more = dilate(doll.hair, 45) & ~doll.skin & (rows < doll.landmarks[152, 1])
+    thick = replace(doll, person=doll.person | more, hair=more)
+    grey = np.where(more[..., None], 0.85 * SKIN, doll.image).mean(-1, keepdims=True).repeat(3, -1)
+    grain = np.random.default_rng(1).normal(0, 0.01, (512, 512, 1))
+    parts = _parts(mean_head, thick, grey + grain)
+    assert _share(parts.hair > 0.5, more) > 0.7
+    assert _share(parts.skin > 0.5, erode(doll.skin, 6)) > 0.8
 
 
 def test_the_shaded_side_of_a_bald_head_is_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
