@@ -35,7 +35,7 @@ HARDLY = {
     "border_steps": 0.2,
     "drift": 0.3,
     "open_lids": 0.2,
-    "lid_tone": 0.3,
+    "lid_tone": 0.8,  # a smooth gradient down the face makes .7: lids are compared with the mean of above and below
     "lid_steps": 0.2,
 }
 DARK = (0.25, 0.12, 0.10)
