@@ -21,8 +21,12 @@ def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator
     generator stops the thread after the current item and closes `items` in that thread; it has ended when `close` returns.
     """
     running = _ahead(items, room, name)
-    # To where the thread runs, so that closing ends it whether or not anything was taken
-    next(running)
+    try:
+        # To where the thread runs, so that closing ends it whether or not anything was taken
+        next(running)
+    except BaseException:  # the traceback would keep it open, and its thread inside `items`
+        running.close()
+        raise
     return cast("Generator[Item, None, None]", running)
 
 
@@ -50,8 +54,8 @@ def _ahead(items: Iterable[Item], room: int, name: str) -> Generator[Item | None
             hand_over(None, error)
 
     thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
     try:
+        thread.start()  # an interrupt may come while it starts
         yield None
         while True:
             item, error = waiting.get()
@@ -63,7 +67,8 @@ def _ahead(items: Iterable[Item], room: int, name: str) -> Generator[Item | None
             yield item
     finally:
         stopped.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 def each(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:

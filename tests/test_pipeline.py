@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -122,3 +123,28 @@ def test_an_error_in_the_middle_stage_comes_through_and_ends_all_threads() -> No
     with pytest.raises(ZeroDivisionError, match="seven"):
         list(last)
     assert threading.active_count() == before
+
+
+def test_an_interrupt_while_a_thread_starts_ends_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "second":
+            raise KeyboardInterrupt
+
+    def numbers() -> Iterator[int]:
+        while True:
+            time.sleep(0.01)  # being computed almost always
+            yield 1
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        contextlib.closing(ahead(numbers(), room=2, name="first")) as first,
+        contextlib.closing(ahead(each(abs, first), room=2, name="second")),
+    ):
+        pass
+    assert not [one for one in threading.enumerate() if one.name in ("first", "second")]
