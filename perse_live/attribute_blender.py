@@ -208,12 +208,13 @@ class AttributeBlender:
         """Blend a learned attribute, `number` in the evaluation; total: of its slot's weights; on, off: as for `_blend`."""
         assert self._evaluation is not None
         count, shift, added = len(self._avatar.surface.triangles), self._shift, one.added
-        out = np.float32(weight / total) * self._evaluation.base(number, total)
-        _add(one.ids, out, count, shift, self._colors, self._opacities)
+        out, share = self._evaluation.base(number, total), np.float32(weight / total)
+        _add(one.ids, out, share, count, shift, self._colors, self._opacities)
         if one.moves_base and self._matrices is not None:
             _displace(
                 one.ids,
                 out,
+                share,
                 count,
                 self._matrices,
                 self._surface.positions,
@@ -520,18 +521,19 @@ def _appear(
 def _add(
     ids: Int32Array,
     out: Float32Array,
+    share: np.float32,
     count: int,
     shift: int,
     colors: Float32Array,
     opacities: Float32Array,
 ) -> None:
-    """Add the decoded changes of colour and opacity to the base Gaussians; rows as in `_change`."""
+    """Add a share of the decoded changes of colour and opacity to the base Gaussians; rows as in `_change`."""
     for i in range(len(ids)):
         g = ids[i]
         at = g if g < count else g + shift
         for c in range(3):
-            colors[at, c] += out[i, c]
-        opacities[at] += out[i, 3]
+            colors[at, c] += share * out[i, c]
+        opacities[at] += share * out[i, 3]
 
 
 @inline_kernel
@@ -543,6 +545,7 @@ def _bounded(value: np.float32, most: np.float32) -> np.float32:
 def _displace(
     ids: Int32Array,
     out: Float32Array,
+    share: np.float32,
     count: int,
     matrices: Float32Array,
     positions: Float32Array,
@@ -550,16 +553,16 @@ def _displace(
     means: Float32Array,
     scales: Float32Array,
 ) -> None:
-    """Apply decoded displacements and scale factors to base Gaussians; those below `count` are bound to the surface."""
+    """Apply a share of decoded displacements and scale factors to base Gaussians; those below `count` lie on the surface."""
     for i in range(len(ids)):
         g = ids[i]
         x, y, z = (
-            _bounded(out[i, 4], _MAX_PLACE),
-            _bounded(out[i, 5], _MAX_PLACE),
-            _bounded(out[i, 6], _MAX_PLACE),
+            _bounded(share * out[i, 4], _MAX_PLACE),
+            _bounded(share * out[i, 5], _MAX_PLACE),
+            _bounded(share * out[i, 6], _MAX_PLACE),
         )
         x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
-        size = np.exp(_bounded(out[i, 7], _MAX_SIZE))
+        size = np.exp(_bounded(share * out[i, 7], _MAX_SIZE))
         if g < count:
             for c in range(3):
                 positions[g, c] += (
