@@ -18,27 +18,28 @@ from offline.correctives.raised_brows import fading_folds
 from offline.looks.face.rest_positions import along_line, on_part, places_at_rest
 from offline.looks.skin.skin_tone import skin_share
 from offline.numeric import normalized, ramp
+from offline.texture.folds import NASOLABIAL
 from offline.texture.light import Light, estimate_light
 from perse_live.arrays import Float64Array, FloatArray
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.correctives import Component, Curve, feature_values, join, sparse
 from perse_live.correctives import ramp as curve
+from perse_live.head import landmarks as lm
 from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
 # Upper edges of the brows, from right to left
-_BROWS = (70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300)
-_HAIRLINE = (54, 103, 67, 109, 10, 338, 297, 332, 284)  # top of the face oval, likewise
+_BROWS = (*lm.RIGHT_BROW[:5], 9, *reversed(lm.LEFT_BROW[:5]))
 _FOREHEAD = (0.30, 0.52, 0.74)  # heights of its lines between these two
 # Of a line of the forehead: amplitude over the height, waves over the face's width
 _WAVE, _WAVES = (0.02, 2.5)
 # Eye widths from the outer corner; radians above its axis
 _CROW_FROM, _CROW_TO, _CROW_ANGLES = (0.10, 0.42, (-0.45, 0.05, 0.5))
-# Lines on the sides of the nose, from its bridge outwards and down, and from the mouth's corners downwards. The left action
-# drives both sides, which differ little: there are at most 24 components.
-_MARIONETTE_LINES = ((291, 273, 335), (61, 43, 106))
-_BUNNY_LINES = ((122, 188, 114), (196, 174, 217), (351, 412, 343), (419, 399, 437))
+# On the right, or across the middle: from the mouth's corner downwards; on the side of the nose, from its bridge outwards
+# and down; between the brows; under the lower lip; an eye's outer and inner corner, and the temple.
+_MARIONETTE, _BUNNY = (61, 43, 106), ((122, 188, 114), (196, 174, 217))
+_GLABELLA, _CHIN, _EYE = (55, 193, 8), (204, 201, 200, 421, 424), (33, 133, 127)
 # Metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
 _FINE, _MIDDLE, _WIDE = (0.0011, 0.0014, 0.0020)
 _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
@@ -136,7 +137,10 @@ def shade(
 
 
 def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
-    """All that a face has, on its landmarks at rest (478, 3)."""
+    """All that a face has, on its landmarks at rest (478, 3).
+
+    The left action drives both sides of nose and chin, which differ little: there are at most 24 components.
+    """
     found = [
         _Wrinkles(
             "forehead",
@@ -149,42 +153,39 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
         _Wrinkles(
             "chin",
             curve("mouthShrugLower", *_COMES),
-            (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.10),),
+            (_on(marks, _CHIN, _WIDE, 0.10),),
         ),
         _Wrinkles(
             "nose",
             curve("noseSneerLeft", *_COMES),
-            tuple(_on(marks, line, _FINE, 0.135) for line in _BUNNY_LINES),
+            tuple(
+                _on(marks, side(line), _FINE, 0.135)
+                for line in _BUNNY
+                for side in (tuple, lm.mirrored)
+            ),
         ),
         _Wrinkles(
             "marionette",
             curve("mouthFrownLeft", *_COMES),
-            tuple(_on(marks, line, _MIDDLE, 0.11) for line in _MARIONETTE_LINES),
+            tuple(
+                _on(marks, line, _MIDDLE, 0.11) for line in (lm.mirrored(_MARIONETTE), _MARIONETTE)
+            ),
         ),
     ]
-    sides = (
-        (
-            "left",
-            "Left",
-            (285, 417, 8),
-            (358, 423, 426, 436, 432),
-            (263, 362, 356),
-        ),
-        ("right", "Right", (55, 193, 8), (129, 203, 206, 216, 212), (33, 133, 127)),
-    )
-    for name, side, glabella, fold, eye in sides:
+    for side, of_side in (("Left", lm.mirrored), ("Right", tuple)):
+        name = side.lower()
         found += [
             _Wrinkles(
                 f"glabella-{name}",
                 curve(f"browDown{side}", *_COMES),
-                (_on(marks, glabella, _MIDDLE, 0.24),),
+                (_on(marks, of_side(_GLABELLA), _MIDDLE, 0.24),),
             ),
             _Wrinkles(
                 f"smile-{name}",
                 curve(f"mouthSmile{side}", *_COMES),
                 (
-                    _on(marks, fold, _WIDE, 0.17),
-                    *(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *eye)),
+                    _on(marks, of_side(NASOLABIAL), _WIDE, 0.17),
+                    *(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *of_side(_EYE))),
                 ),
             ),
         ]
@@ -197,7 +198,7 @@ def _on(marks: FloatArray, line: Sequence[int], width: float, depth: float) -> V
 
 def _forehead_line(marks: FloatArray, height: float, start: float, end: float) -> FloatArray:
     """A line across the forehead between two shares of its half width, at a height between brows (0) and hairline (1)."""
-    low, high = marks[list(_BROWS)], marks[list(_HAIRLINE)]
+    low, high = marks[list(_BROWS)], marks[list(lm.HAIRLINE)]
     half = float(np.abs(high[[0, -1], 0]).mean())
     x = np.linspace(start, end, 25) * half
     wave = height + _WAVE * np.sin(_WAVES * np.pi * x / half + 9 * height)

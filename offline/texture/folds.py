@@ -19,11 +19,13 @@ from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.evaluation.regions import folding_skin
 from perse_live.head.expressions import indices
-from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
+from perse_live.head.landmarks import HAIRLINE, LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW, mirrored
 
 _CORE = 6.0  # pixels (eye distance 115): half of the widest fold that is filled
 # Pixels (eye distance 115) around these, and around brows, in which there are no folds
 _OFF_LIPS, _OFF_EYES = (1.5, 5.0)
+NASOLABIAL = (129, 203, 206, 216, 212)
+"""Landmarks from the right side of the nose to that of the mouth."""
 _DETAIL = (0.0008, 0.0018)  # of skin without wrinkles, and of skin that has the model's
 
 
@@ -32,6 +34,7 @@ class _Fold:
     """Dark lines of the skin near polylines of landmarks."""
 
     lines: tuple[tuple[int, ...], ...]
+    """On the subject's right, or across the middle; the left is its mirror image."""
     width: float
     """Pixels (eye distance 115) around the lines of the search: a standard deviation."""
     actions: tuple[str, ...]
@@ -45,29 +48,23 @@ class _Fold:
 _FOLDS = {
     "nasolabial": _Fold(
         (
-            (129, 203, 206, 216, 212, 202),
-            (358, 423, 426, 436, 432, 422),
+            (*NASOLABIAL, 202),
             (186, 57, 43),
-            (410, 287, 273),
         ),
         9.0,
         ("mouthSmile", "mouthUpperUp"),
         0.6,
         0.65,
     ),
-    "glabella": _Fold(
-        ((107, 55, 193), (336, 285, 417), (9, 8, 168)), 7.0, ("browDown",), 0.5, 0.75
-    ),
+    "glabella": _Fold(((107, 55, 193), (9, 8, 168)), 7.0, ("browDown",), 0.5, 0.75),
     "forehead": _Fold(
-        ((68, 104, 69, 108, 151, 337, 299, 333, 298), (54, 103, 67, 109, 10, 338, 297, 332, 284)),
+        ((68, 104, 69, 108, 151, 337, 299, 333, 298), HAIRLINE),
         12.0,
         ("browInnerUp", "browOuterUp"),
         0.6,
         0.65,
     ),
-    "crow": _Fold(
-        ((33, 130, 143, 34, 127), (263, 359, 372, 264, 356)), 9.0, ("mouthSmile",), 0.8, 0.5
-    ),
+    "crow": _Fold(((33, 130, 143, 34, 127),), 9.0, ("mouthSmile",), 0.8, 0.5),
 }
 
 
@@ -129,13 +126,12 @@ def without_folds(
     share = np.zeros(shape, np.float32)
     for name, strength in strengths.items():
         fold = _FOLDS[name]
-        for line in fold.lines:
-            drawn = np.zeros(shape, np.uint8)
-            cv2.polylines(
-                drawn, [np.round(landmarks[list(line), :2]).astype(np.int32)], False, 1, 1
-            )
-            near = np.exp(-0.5 * (distance_to(drawn > 0) / (fold.width * unit)) ** 2)
-            share = np.maximum(share, fold.faded * strength * near)
+        drawn = np.zeros(shape, np.uint8)
+        for line in (*fold.lines, *map(mirrored, fold.lines)):
+            pixels = np.round(landmarks[list(line), :2]).astype(np.int32)
+            cv2.polylines(drawn, [pixels], False, 1, 1)
+        near = np.exp(-0.5 * (distance_to(drawn > 0) / (fold.width * unit)) ** 2)
+        share = np.maximum(share, fold.faded * strength * near)
     share = share * ramp(distance_to(~usable), 0.0, 2.0 * unit)
     return np.clip(image + share[..., None] * np.maximum(filled - known, 0), 0, 1).astype(
         np.float32

@@ -6,6 +6,7 @@ subject's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -174,6 +175,8 @@ BROW_PEAKS = (105, 334)
 """The highest point of the right and the left brow."""
 FACE_SIDES = (234, 454)
 """Of the face's outline, before the right and the left ear."""
+HAIRLINE = (*FACE_OVAL[-4:], *FACE_OVAL[:5])
+"""The top of the face's outline, from the subject's right to left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +217,13 @@ def load_landmark_model() -> LandmarkModel:
         return LandmarkModel(
             **{field.name: _wide(stored[field.name]) for field in fields(LandmarkModel)}
         )
+
+
+def mirrored(line: Sequence[int]) -> tuple[int, ...]:
+    """The landmarks on the other side of the face, in the same order."""
+    neutral = load_landmark_model().neutral
+    there = neutral[list(line)] * np.array([-1, 1, 1])
+    return tuple(np.linalg.norm(neutral - there[:, None], axis=2).argmin(1).tolist())
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

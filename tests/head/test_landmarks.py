@@ -85,3 +85,10 @@ def test_identity_is_linear() -> None:
     apart = identity_landmarks(model, a) + 2 * identity_landmarks(model, b) - 3 * model.neutral
     np.testing.assert_allclose(together, apart, atol=1e-6)
     np.testing.assert_array_equal(face_shape(model, np.zeros(0)).neutral_landmarks, model.neutral)
+
+
+def test_lines_of_landmarks_have_mirror_images() -> None:
+    for right, left in ((lm.RIGHT_BROW, lm.LEFT_BROW), (lm.FACE_SIDES[:1], lm.FACE_SIDES[1:])):
+        assert lm.mirrored(right) == left
+        assert lm.mirrored(left) == right
+    assert lm.mirrored(lm.HAIRLINE) == lm.HAIRLINE[::-1]
