@@ -23,7 +23,7 @@ from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.assets import user_cache
 from perse_live.files import atomic_output
 from perse_live.head.expressions import EXPRESSION_NAMES
-from perse_live.head.rig import EYES, HeadRig, Part
+from perse_live.head.rig import EYES, Part
 
 if TYPE_CHECKING:
     import torch
@@ -345,33 +345,11 @@ def phenotype_weights(head: AnnyHead, phenotypes: np.ndarray) -> Float32Array:
     return weights.numpy().astype(np.float32)
 
 
-def eye_sphere(vertices: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre (3,) and radius of the least-squares sphere through an eyeball's vertices (N, 3)."""
-    system = np.concatenate([2 * vertices, np.ones((len(vertices), 1))], 1).astype(np.float64)
-    solution = np.linalg.lstsq(system, (vertices.astype(np.float64) ** 2).sum(1), rcond=None)[0]
-    center = solution[:3]
-    return center, float(np.sqrt(solution[3] + center @ center))
-
-
-def average_rig(head: AnnyHead) -> HeadRig:
-    """The rig of an average adult: every phenotype in the middle. For a person's rig see `offline.rig.identity`."""
+def average_adult(head: AnnyHead) -> Float32Array:
+    """Vertices (V, 3) of an average adult, metres, Anny's origin: every phenotype in the middle, of a youngish age."""
     from anny.models.model_data import PHENOTYPE_LABELS
 
     adult = np.full((1, len(PHENOTYPE_LABELS)), 0.5)
     adult[0, PHENOTYPE_LABELS.index("age")] = 0.6
     weights = phenotype_weights(head, adult)[0]
-    vertices = head.template + np.tensordot(weights, head.shapes[: len(weights)], 1)
-    pivot = head.neck_pivot_template + weights @ head.neck_pivot_shapes[: len(weights)]
-    spheres = [eye_sphere(vertices[np.unique(head.triangles[head.parts == eye])]) for eye in EYES]
-    centers = np.stack([center for center, _ in spheres])
-    origin = centers.mean(0)
-    return HeadRig(
-        vertices=(vertices - origin).astype(np.float32),
-        actions=head.actions,
-        triangles=head.triangles,
-        parts=head.parts,
-        head_weights=head.head_weights,
-        eye_centers=(centers - origin).astype(np.float32),
-        eye_radius=float(np.mean([radius for _, radius in spheres])),
-        neck_pivot=(pivot - origin).astype(np.float32),
-    )
+    return head.template + np.tensordot(weights, head.shapes[: len(weights)], 1)

