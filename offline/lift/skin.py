@@ -96,21 +96,31 @@ def _within_outline(
     Gaussians that reach out a little are pulled in; removed, they would be missing in the cheek when the head turns. Skin under a
     shirt continues. unit: pixels, eye distance / 115.
     """
+    on_head = continued(look.person, look.valid)
     on_person = look.person | ~look.valid
     bare = on_person & ~(dressed & look.valid)
     if not bare.any():
         return layer
     head = points.inside & (points.rest[:, 1] > CHIN_HEIGHT)  # the neck ends at a collar
     pixels = points.pixels.copy()
-    for inside, told in ((on_person, head), (bare, head & points.front)):
+    for inside, told in ((on_head, head), (bare, head & points.front)):
         pixels[told] = pulled_in(pixels[told], inside, _OUTSIDE, _PULLED_IN * unit)
     means = layer.gaussians.means.copy()
     means[:, :2] += (pixels - points.pixels) * means[:, 2:] / geometry.camera.fx
-    off = sample(distance_to(on_person), pixels) > _OUTSIDE + 0.5
+    from_person = np.where(
+        head, sample(distance_to(on_head), pixels), sample(distance_to(on_person), pixels)
+    )
+    off = from_person > _OUTSIDE + 0.5
     on_shirt = points.front & (sample(distance_to(bare), pixels) > _OUTSIDE + 0.5)
     return replace(layer, gaussians=replace(layer.gaussians, means=means)).select(
         ~(points.inside & (off | on_shirt))
     )
+
+
+def continued(mask: BoolArray, valid: BoolArray) -> BoolArray:
+    """A mask (H, W) that goes on beyond the photo as it is at the photo's edge. valid: (H, W) inside the photo."""
+    _, rows, columns = nearest_true(valid)
+    return mask[rows, columns]
 
 
 def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: float) -> FloatArray:
