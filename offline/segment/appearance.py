@@ -87,7 +87,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     network = multiclass.segmenter()
     classes = None if network is None else network(portrait.rgb)
     person = (
-        person_near_face(portrait.rgb, landmarks[:, :2].mean(0), unit)
+        person_near_face(portrait.rgb, portrait.valid, landmarks[:, :2].mean(0), unit)
         if classes is None
         else 1 - classes[..., BACKGROUND]
     )

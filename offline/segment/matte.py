@@ -9,7 +9,7 @@ import mediapipe as mp
 import numpy as np
 from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
-from offline.images import dilate, disk, distance_to, erode, without_small
+from offline.images import dilate, disk, distance_to, erode, opened, without_small
 from offline.numeric import ramp
 from offline.priors import PART
 from offline.segment.contract import OPAQUE
@@ -18,9 +18,9 @@ from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
-# Pixels (eye distance 115): side of the crop around the head, and its border over which it passes into the whole picture's mask
-_CLOSER, _BLEND = 420.0, 60.0
-_LOBES = 20.0  # pixels (eye distance 115) from the middle of the face down to the lobes of the ears
+_CLOSER = 420.0  # pixels (eye distance 115): side of the crop around the head
+# Pixels (eye distance 115): half the width from which what is little like a person is background; earrings are narrower
+_UNSURE = 8.0
 # Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
 _CLOTH_EDGE = (5.0, 12.0)
 
@@ -40,32 +40,30 @@ def person_probability(rgb: UInt8Array) -> Float32Array:
         return np.squeeze(result.confidence_masks[-1].numpy_view()).astype(np.float32).copy()
 
 
-def person_near_face(rgb: UInt8Array, center: FloatArray, unit: float) -> Float32Array:
-    """`person_probability` (H, W), mean of the picture and its mirror image; around the upper head no more than in a closer crop.
+def person_near_face(
+    rgb: UInt8Array, valid: BoolArray, center: FloatArray, unit: float
+) -> Float32Array:
+    """Least `person_probability` (H, W) of three framings: the picture, the photo's part of it, and a closer crop of the head.
 
-    The model works at 256 x 256; in a closer crop it takes less of a background that resembles hair along with the head.
-    center: (2,) pixels, middle of the face; unit: pixels, eye distance / 115.
+    What the model takes of a background along with the person changes with the framing; the person does not.
+    valid: (H, W) inside the photo; center: (2,) pixels, middle of the face; unit: pixels, eye distance / 115.
     """
-    flipped = person_probability(np.ascontiguousarray(rgb[:, ::-1]))[:, ::-1]
-    whole = 0.5 * (person_probability(rgb) + flipped)
-    height, width = whole.shape
     half = 0.5 * _CLOSER * unit
-    scale = height / (2 * half)
-    closer = np.array(
-        [[scale, 0, scale * (half - center[0])], [0, scale, scale * (half - center[1])]]
+    left, top = np.maximum(center - half, 0).astype(int)
+    right, bottom = np.ceil(center + half).astype(int)
+    rows, columns = np.flatnonzero(valid.any(1)), np.flatnonzero(valid.any(0))
+    framings = (
+        (np.s_[:, :], len(rgb)),
+        (np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], len(rgb)),
+        (np.s_[top:bottom, left:right], int(center[1])),  # below that row it loses earrings
     )
-    crop = cv2.warpAffine(rgb, closer, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    near = cv2.warpAffine(
-        person_probability(np.asarray(crop, np.uint8)),
-        closer,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-    )
-    y, x = np.mgrid[0:height, 0:width] + 0.5
-    from_edge = half - np.maximum(np.abs(x - center[0]), np.abs(y - center[1]))
-    # not beside the neck: there a closer crop loses earrings
-    inside = ramp(from_edge, 0, _BLEND * unit) * ramp(center[1] - y, -_LOBES * unit, 0)
-    return np.minimum(whole, inside * near + (1 - inside) * whole).astype(np.float32)
+    least = np.ones(valid.shape, np.float32)
+    for framing, end in framings:
+        person, picture = np.ones_like(least), rgb[framing]
+        flipped = person_probability(picture[:, ::-1])[:, ::-1]
+        person[framing] = 0.5 * (person_probability(picture) + flipped)
+        least[:end] = np.minimum(least, person)[:end]
+    return least
 
 
 def person_mask(
@@ -103,7 +101,9 @@ def soft_matte(
     """
     trimap = np.full(mask.shape, 0.5)
     trimap[erode(mask > 0.9, 4 * unit)] = 1
-    trimap[~dilate(mask > 0.12, 6 * unit)] = 0
+    likely = mask > 0.12
+    unsure = opened(likely & ~dilate(mask > 0.5, 6 * unit), _UNSURE * unit)
+    trimap[~dilate(likely & ~unsure, 6 * unit)] = 0
     trimap[before_face & (trimap == 1) & (distance_to(~before_face) < 9 * unit)] = 0.5
     trimap[before_face & (distance_to(~before_face) > 12 * unit) & (mask < 0.98)] = 0
     trimap[erode(face, 3)] = 1
