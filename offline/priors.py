@@ -11,6 +11,9 @@ DARKEST = 0.02
 SAME_PLACE = 0.006
 """Metres within which two points are one place of the surface: the tolerance of visibility tests against the rig's depth, which
 is off by some millimetres where landmarks are few, and of mirror points."""
+COVERING = 0.002
+"""Metres by which a surface lies before another that it covers: hair on skin, a body on that which hair hides, skin on a second
+layer of skin, a sheet of clothes on the rig's shoulders."""
 USUAL_SKIN = (0.72, 0.55, 0.47)
 """sRGB, where the photo shows no skin."""
 BESIDE_EDGE = (1, 6)

@@ -20,7 +20,7 @@ from offline.images import (
 )
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
 from offline.numeric import facing_of, ramp
-from offline.priors import ENOUGH, NARROW, PART, PIECE
+from offline.priors import COVERING, ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES
 from offline.sampling import poisson_disk
@@ -375,7 +375,7 @@ def body_layer(
         _bare_shoulders(geometry, look, dressed, rest),
     )
     surface, normals = geometry.on_rig(points)
-    means = surface - normals * (0.002 + 0.002 * bare)[:, None]
+    means = surface - normals * (COVERING + COVERING * bare)[:, None]
     projected = geometry.camera.project(means)
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > SURE) & look.opaque & look.valid

@@ -15,7 +15,7 @@ from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import dilate, fill_from, sample, without_small
 from offline.lift.depth import sheet_depth
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.priors import ENOUGH, NARROW, PIECE
+from offline.priors import COVERING, ENOUGH, NARROW, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import COLLAR
 from offline.segment.appearance import Appearance
@@ -25,7 +25,6 @@ from perse_live.raster import rasterise
 from perse_live.regions import Region
 
 _SPACING = 0.004  # metres between Gaussians: about as on plain clothes
-_BEHIND = 0.002  # metres behind what is seen, where both overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,7 @@ def covered_body(
     image = np.where(clothes[..., None], colors[0], colors[-1])
     alpha = np.where(hair & below, mask, look.alpha).astype(np.float32)
     depth = sheet_depth(geometry, dressed | (mask & clothes), alpha, unit)
-    depth = np.where(mask, depth, depth + np.float32(_BEHIND))
+    depth = np.where(mask, depth, depth + np.float32(COVERING))
     return CoveredBody(mask, whole & clothes, image, np.where(whole, depth, np.float32(np.inf)))
 
 

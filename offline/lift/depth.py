@@ -25,7 +25,7 @@ from offline.images import (
 )
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
-from offline.priors import ENOUGH, PART
+from offline.priors import COVERING, ENOUGH, PART
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, NECK_TOP
 from offline.segment.contract import VISIBLE
@@ -36,7 +36,6 @@ from perse_live.jit import kernel
 from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
-_HAIR_LIFT = 0.002  # metres over the skin, at the hairline and at least
 _NECK_ROOM = 0.003  # metres between neck and collar
 # Metres on the mean head: short hair grows, from there down, on the nape only
 _UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
@@ -86,9 +85,7 @@ def hair_shell(
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
     front = np.minimum(
         front,
-        np.where(
-            wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _HAIR_LIFT, np.inf
-        ),
+        np.where(wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - COVERING, np.inf),
     )
     free = hair
     if body is not None:
@@ -179,10 +176,10 @@ def _front_depth(
     surface = geometry.seen.depth
     covered = np.isfinite(surface)
     known = ~hair & covered & person
-    lift = np.minimum(_HAIR_LIFT + distance_to(known) / scale, _HAIR_THICKNESS)
+    lift = np.minimum(COVERING + distance_to(known) / scale, _HAIR_THICKNESS)
     safe = np.where(covered, surface, plane)
     obstacle = np.where(covered, np.clip((plane - (safe - lift)) * scale, 0, None) ** 2, 0.0)
-    fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
+    fixed = np.where(known, np.clip((plane - (safe - COVERING)) * scale, 0, None) ** 2, 0.0)
     q = membrane(
         np.where(hair, obstacle, fixed).astype(np.float64),
         hair,
@@ -190,7 +187,7 @@ def _front_depth(
         4 * _ROUNDNESS,
     )
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
-    return np.where(covered, np.minimum(front, safe - _HAIR_LIFT), front)
+    return np.where(covered, np.minimum(front, safe - COVERING), front)
 
 
 def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) -> FloatArray:

@@ -37,7 +37,7 @@ from offline.numeric import normalized as unit_vectors
 from offline.priors import PATCH, SAME_PLACE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
-from offline.rig.template_regions import NECK_TOP, neck_radius
+from offline.rig.template_regions import NECK_ELLIPSE, NECK_TOP, neck_radius
 from offline.segment.appearance import Appearance
 from offline.segment.contract import OPAQUE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -182,7 +182,7 @@ def hair_weights(points: FloatArray) -> Float32Array:
 
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
-    aside = ramp(neck_radius(points, depth_scale=0.8), *_ASIDE)
+    aside = ramp(neck_radius(points, depth_scale=NECK_ELLIPSE), *_ASIDE)
     return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(
         np.float32
     )

@@ -11,6 +11,7 @@ from offline.gaussian_layer import COVERAGE, Layer, surface_layer
 from offline.images import distance_to, nearest_true, sample
 from offline.lift.lids import shaped_for
 from offline.numeric import ramp
+from offline.priors import COVERING
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, FACE_AND_THROAT
@@ -23,14 +24,13 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-# Metres of the second layer below the first, and on the lips
-_UNDER, _UNDER_LIPS = (0.002, 0.0006)
+_UNDER_LIPS = 0.0006  # metres of the second layer below the first, on the lips
 # Pixels between its Gaussians, and on the lips
 _UNDER_SPACING, _LIP_SPACING = (6.0, 2.2)
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
 # Least displacement in a blink of lids, and least chart of lips, whose Gaussians are shaped for the pose that unfolds them
-_LID_MOVES, _LIP = (0.02, 0.02)
+_UNFOLDS = 0.02
 _LIPS_REGION = 0.5  # chart of the lips from which a Gaussian is theirs
 _LIPS_FREE = 0.5  # freedom of colour in refinement, on the lips
 # Factors of their width: an opening mouth would tear pinholes between those of the lips, and the socket behind a lid is dark
@@ -62,7 +62,7 @@ def skin_layer(
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * lip_edges * inner)[:, None]
         color_freedom = color_freedom * (1 - lip_edges)
-    lid = points.folded.moved > _LID_MOVES
+    lid = points.folded.moved > _UNFOLDS
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
     wide = wide * np.where(lid, _LID_WIDE, 1)
     layer = surface_layer(
@@ -77,7 +77,7 @@ def skin_layer(
         least_opacity=0.8,
     )
     spread = unfolded_vertices(geometry, frame)
-    layer = shaped_for(layer, lid | (points.lips > _LIP), spread, geometry)
+    layer = shaped_for(layer, lid | (points.lips > _UNFOLDS), spread, geometry)
     layer.regions[:] = np.where(points.lips > _LIPS_REGION, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     return _within_outline(layer, geometry, points, look, dressed, unit)
@@ -152,8 +152,8 @@ def under_skin(
     would show. Refinement moves lips' Gaussians apart, which shows no gap while lip lies before lip, but does in an open mouth.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
-    lips = charts.lips[rig.triangles].max(1) > _LIP
-    lids = charts.eyelids[rig.triangles].max(1) > _LID_MOVES
+    lips = charts.lips[rig.triangles].max(1) > _UNFOLDS
+    lids = charts.eyelids[rig.triangles].max(1) > _UNFOLDS
     below = (rig.parts == Part.SKIN) & ~lids & FACE_AND_THROAT.contains(rest)
     spacing = np.where(lips, _LIP_SPACING, _UNDER_SPACING) * pixel
     spread = unfolded_vertices(geometry, frame)
@@ -161,7 +161,7 @@ def under_skin(
     means, normals = geometry.on_rig(points)
     colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means)[1]]
     on_lips = lips[points.triangle]
-    depth = np.where(on_lips, _UNDER_LIPS, _UNDER)
+    depth = np.where(on_lips, _UNDER_LIPS, COVERING)
     layer = surface_layer(
         means - depth[:, None] * normals,
         normals,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from offline.numeric import ramp
-from offline.rig.template_regions import neck_radius
+from offline.rig.template_regions import NECK_ELLIPSE, neck_radius
 from perse_live.arrays import Float32Array, FloatArray
 
 _FRONT = (-0.135, 0.03)  # y, z of the slanted border between head and neck, below the chin
 _SLOPE = -0.333  # dy/dz of that border: it rises towards the nape
-_NECK_ELLIPSE = 0.8  # width over depth of a neck
 _NECK_LENGTH = 0.085  # metres below the border over which the turn dies away
 
 
@@ -23,6 +22,6 @@ def head_weights(points: FloatArray) -> Float32Array:
     y, z = points[:, 1], points[:, 2]
     above = y - (_FRONT[0] + _SLOPE * (z - _FRONT[1]))
     follow = ramp(above, -_NECK_LENGTH, 0.0)
-    radius = neck_radius(points, depth_scale=_NECK_ELLIPSE)
+    radius = neck_radius(points, depth_scale=NECK_ELLIPSE)
     aside = ramp(radius, 0.075, 0.125) * (1 - ramp(above, -0.03, 0.0))
     return (follow * (1 - aside)).astype(np.float32)

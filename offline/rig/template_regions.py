@@ -17,6 +17,9 @@ from perse_live.arrays import BoolArray, FloatArray
 NECK_AXIS_DEPTH = -0.085
 """The neck turns about a vertical axis in the symmetry plane at this depth (z); also right on personal heads, within 1 cm."""
 
+NECK_ELLIPSE = 0.8
+"""Width over depth of a neck, for `neck_radius`."""
+
 EYES_LOWEST = -0.025
 """Height (y) below which there is nothing of the eyes; where sideburns end."""
 
