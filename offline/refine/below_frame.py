@@ -13,7 +13,6 @@ from perse_live.regions import Region
 # Pixels (eye distance 115) of the frame's lowest strip, and how many copies of it follow below: shoulders that breathe and lean
 # rise by 20 to 30
 _STRIP, _COPIES = 9.0, 4
-_EVEN = 4.0  # pixels (eye distance 115) across over which their colours are evened, or details would repeat as stripes
 _MOST = 900  # Gaussians below the frame
 _WIDER = 1.2  # standard deviations of the copies over the originals', against gaps between strips
 _CONTINUED = (Region.CLOTHES, Region.SKIN, Region.HAIR, Region.HAIR_BACK)
@@ -22,6 +21,7 @@ _CONTINUED = (Region.CLOTHES, Region.SKIN, Region.HAIR, Region.HAIR_BACK)
 def with_strip_below(layer: Layer, camera: Camera, unit: float) -> Layer:
     """The layer with copies of the Gaussians in the frame's lowest strip shifted down; nothing where the person ends above.
 
+    Their colours are evened across over as many pixels as they are shifted: details would repeat as stripes.
     unit: pixels, eye distance / 115. Gaussians on the rig's triangles are not copied, as the rig's own body goes on.
     """
     strip = _STRIP * unit
@@ -32,14 +32,16 @@ def with_strip_below(layer: Layer, camera: Camera, unit: float) -> Layer:
     kept = np.zeros(len(layer), np.bool_)
     kept[np.flatnonzero(lowest)[::every]] = True
     chosen, across = layer.select(kept), columns[kept]
-    near = np.exp(-0.5 * ((across[:, None] - across) / (_EVEN * unit)) ** 2)
-    colors = near @ chosen.gaussians.colors / near.sum(1, keepdims=True)
-    g = replace(chosen.gaussians, colors=colors.astype(np.float32))
+    g = chosen.gaussians
     down = strip * g.means[:, 2:] / camera.fy * np.array([0, 1, 0], np.float32)
     wider = _WIDER * np.sqrt(every)
     size = np.array([wider, wider, 1], np.float32)
-    copies = (
-        replace(chosen, gaussians=replace(g, means=g.means + k * down, scales=g.scales * size))
-        for k in range(1, _COPIES + 1)
-    )
-    return join(layer, *copies)
+    apart = (across[:, None] - across) / strip
+
+    def copy(k: int) -> Layer:
+        near = np.exp(-0.5 * (apart / k) ** 2)
+        colors = (near @ g.colors / near.sum(1, keepdims=True)).astype(np.float32)
+        moved = replace(g, means=g.means + k * down, scales=g.scales * size, colors=colors)
+        return replace(chosen, gaussians=moved)
+
+    return join(layer, *map(copy, range(1, _COPIES + 1)))

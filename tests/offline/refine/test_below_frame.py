@@ -52,3 +52,20 @@ def test_a_person_who_ends_above_the_frame_is_not_continued() -> None:
         Region.CLOTHES,
     )
     assert len(with_strip_below(layer, CAMERA, 1.0)) == len(layer)
+
+
+def test_stripes_of_the_lowest_strip_fade_with_the_distance_below_it() -> None:
+    means = _shoulders(512)
+    striped = np.where((CAMERA.project(means)[:, 0] // 12 % 2 == 0)[:, None], 0.9, 0.1)
+    layer = surface_layer(
+        means,
+        np.tile([0, 0, -1.0], (len(means), 1)),
+        np.full(len(means), 0.004),
+        np.repeat(striped, 3, 1),
+        Region.CLOTHES,
+    )
+    copies = with_strip_below(layer, CAMERA, 1.0).gaussians.colors[len(layer) :]
+    contrasts = [float(np.ptp(colors)) for colors in np.split(copies, 4)]
+    assert contrasts == sorted(contrasts, reverse=True)
+    assert contrasts[0] < 0.7
+    assert contrasts[-1] < 0.15
