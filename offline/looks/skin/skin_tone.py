@@ -17,7 +17,7 @@ from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.head.landmarks import LEFT_BROW, LEFT_EYE, OUTER_LIP_UPPER, RIGHT_BROW, RIGHT_EYE
+from perse_live.head.landmarks import LEFT_BROW, LEFT_EYE, OUTER_LIP_RING, RIGHT_BROW, RIGHT_EYE
 from perse_live.head.rig import Part
 from perse_live.regions import Region
 
@@ -107,14 +107,14 @@ def _freckle_density(marks: FloatArray, places: FloatArray) -> FloatArray:
     for ring, gap in (
         (LEFT_EYE, 0.0035),
         (RIGHT_EYE, 0.0035),
-        ((*OUTER_LIP_UPPER, *(17, 84, 314, 61, 291)), 0.006),
+        (OUTER_LIP_RING, 0.006),
         (LEFT_BROW, 0.005),
         (RIGHT_BROW, 0.005),
     ):
         line = marks[[*ring, ring[0]]]
         density *= ramp(along_line(places, line)[0], gap, gap + 0.004)
-    # What of a lid lies within is too far from the ring to be near it
-    for ring in (LEFT_EYE, RIGHT_EYE):
+    # What of lids and lips lies within is too far from the ring to be near it
+    for ring in (LEFT_EYE, RIGHT_EYE, OUTER_LIP_RING):
         density *= depth_inside(places[:, :2], marks[list(ring), :2]) < 0
     nostrils = marks[[98, 2, 327]]
     return density * ramp(along_line(places, nostrils)[0], 0.004, 0.008)
