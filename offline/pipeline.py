@@ -47,9 +47,9 @@ from offline.correctives.wrinkles import with_wrinkles
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.gaussian_layer import Layer, empty_layer, join
 from offline.images import sample
+from offline.lift.body import body_layer
 from offline.lift.clothes import (
     backing_layer,
-    body_layer,
     clothes_barely_shown,
     dressed_pixels,
     sheet_layer,
@@ -253,12 +253,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
     """Make the Gaussians of the whole person."""
     portrait, geometry, charts = state.portrait, state.outlined.geometry, state.outlined.charts
     look = state.observation.look
-    seen, clothes, frame, rng = (
-        state.observation,
-        state.segmentation.parts.clothes,
-        state.fitted.head.fit.frame,
-        state.rng,
-    )
+    seen, frame, rng = state.observation, state.fitted.head.fit.frame, state.rng
     landmarks, unit, chin_row = portrait.detection.landmarks, portrait.unit, portrait.chin_row
     skin = skin_layer(
         seen.skin, state.completed, geometry, seen.skin_look, charts, seen.dressed, frame, unit=unit
@@ -275,9 +270,18 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         mouth_layer(geometry, look, landmarks, rng),
         empty_layer()
         if barely_shown
-        else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
+        else _free_to_recolor(backing_layer(geometry, look, depth, unit, rng)),
         _free_to_recolor(
-            body_layer(geometry, look, depth, clothes, seen.dressed, barely_shown, unit, rng)
+            body_layer(
+                geometry,
+                look,
+                depth,
+                seen.dressed,
+                seen.covered.shift,
+                barely_shown,
+                unit,
+                rng,
+            )
         ),
         borrowed_teeth(geometry, portrait, state.outlined.views, rng),
         covered_layer(geometry, seen.covered, rng),

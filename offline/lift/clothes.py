@@ -1,4 +1,4 @@
-"""Clothes, and skin beyond the rig's outline: a sheet of Gaussians at the photo's pixels, with the rig's shoulders beneath it."""
+"""Clothes, and skin beyond the rig's outline: a sheet of Gaussians at the photo's pixels."""
 
 from __future__ import annotations
 
@@ -18,41 +18,32 @@ from offline.images import (
     sample,
     without_small,
 )
+from offline.lift.body import has_bust, on_shirt
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
-from offline.numeric import facing_of, ramp
-from offline.priors import COVERING, ENOUGH, NARROW, PART, PIECE
+from offline.numeric import ramp
+from offline.priors import ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES
-from offline.sampling import poisson_disk
+from offline.rig.template_regions import CHIN_HEIGHT, EAR_LOBES
 from offline.segment.appearance import Appearance
 from offline.segment.contract import OPAQUE, SURE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
 from perse_live.regions import Region
 
-_NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
-# Pixels (eye distance 115) from the photo's lower edge up to which made-up shoulders are continued
-_CONTINUED = 45.0
-_COLLAR_SLOPE = -0.3  # metres of height over metres of depth
-_BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
+# Pixels (eye distance 115) over which the sheet fades into the body at the photo's edges
+_SOFT_EDGE = 8.0
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
-_SOFT_COLLAR = 3.0  # pixels (eye distance 115) over which the body's skin passes into its clothes
 # Pixels (eye distance 115) that it goes on there, metres behind the jaw
 _UNDER_JAW, _OVER_NECK = (14.0, 0.012)
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
 # Square metres of clothes in the photo below which they are ignored
 _LEAST_DRESSED_AREA = 0.0022
-# Square metres of clothes from which they are the bust, and least share of them on either side
-_BUST, _ONE_SHOULDER = (0.0015, 0.25)
 _IN_SKIN = 0.8  # share of skin around a piece of clothes from which that is in the midst of skin
-# Share of clothes on a shoulder in the photo up to which it is bare, and from which it is dressed; and metres from the symmetry
-# plane over which one shoulder passes into the other
-_DRESSED, _MIDDLE = (0.2, 0.5), 0.03
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
@@ -104,7 +95,7 @@ def with_collar_edge(
         face = geometry.part_map(Part.SKIN) & (place[..., 1] > CHIN_HEIGHT)
     pure = look.pure_skin
     mixed = (
-        np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN
+        np.linalg.norm(look.image - fill_from(look.image, pure), axis=2) > _AS_SKIN
         if pure.any()
         else np.ones_like(dressed)
     )
@@ -135,24 +126,6 @@ def without_strips(mask: BoolArray, unit: float) -> BoolArray:
     return mask & dilate(core, (NARROW + 1) * unit)
 
 
-def _has_bust(
-    geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float
-) -> bool:
-    """Whether the photo shows enough of the clothes, or of hair over them, on both sides of the neck, to be the bust.
-
-    A bust that ends above the frame's lower edge would float.
-    """
-    over_clothes = (look.hair > SURE) & _on_shirt(geometry, look)
-    seen = ((clothes > SURE) | over_clothes) & look.opaque & look.valid
-    neck = geometry.neck_axis(COLLAR).astype(np.float32)
-    middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
-    sides = (
-        np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
-    )
-    enough = sides.sum() > _BUST and sides.min() > _ONE_SHOULDER * _BUST
-    return bool(enough and look.valid[-round(_BUST_GAP * unit) :].any())
-
-
 def sheet_layer(
     geometry: PhotoGeometry,
     look: Appearance,
@@ -179,7 +152,7 @@ def sheet_layer(
     mask = person & ~np.where(below_chin & ~covered, erode(hair, 2 * unit), hair) & ~on_rig
     # The body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
     if barely_shown:
-        mask &= ~(dressed | _on_shirt(geometry, look))
+        mask &= ~(dressed | on_shirt(geometry, look))
     # Else specks between locks, fragments along the jaw
     mask &= without_strips(mask & ~dressed, unit) | dressed
     nape = beside_neck(geometry, mask & ~dressed, unit)
@@ -195,13 +168,16 @@ def sheet_layer(
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
     is_skin = ~dressed[y, x]
     alpha = sample(look.alpha, at)
+    ends = np.ones_like(alpha)
+    if not has_bust(geometry, look, unit):
+        ends = ramp(sample(distance_to(~look.valid), at), 0, _SOFT_EDGE * unit)
     from_clothes = np.clip(sample(distance_to(dressed), at) / (_COLLAR_EDGE * unit), 0, 1)
     purity = np.where(
         is_skin & (alpha > OPAQUE), np.minimum(sample(look.purity, at), from_clothes), 1
     )
     purity = np.where(on_rig[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: the skin's colour is used there
-    skin_color = _spread_color(look, look.pure_skin)
+    skin_color = fill_from(look.image, look.pure_skin)
     # and where a lock or a shadow is misclassified as skin: it would float next to the face when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
@@ -215,8 +191,8 @@ def sheet_layer(
         colors,
         Region.CLOTHES,
         color_freedom=purity,
-        opacity=np.clip(alpha * 0.95, 0.05, 0.95),
-        least_opacity=np.where(alpha > OPAQUE, 0.6, 0.02),
+        opacity=np.clip(alpha * ends * 0.95, 0.05, 0.95),
+        least_opacity=np.where((alpha > OPAQUE) & (ends > 0.99), 0.6, 0.02),
     )
     layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
     layer.triangles[:] = np.where(
@@ -296,11 +272,6 @@ def _sheet_spacing(
     return (5.8 - 2.3 * busy) * (1 - fine) + 2.2 * fine
 
 
-def _spread_color(look: Appearance, known: BoolArray) -> Float32Array:
-    """The photo's colours on `known` (H, W) spread over the whole picture, (H, W, 3)."""
-    return fill_from(np.where(known[..., None], look.image, 0), known)
-
-
 def _nearest_skin_triangle(geometry: PhotoGeometry, reach: float) -> Int32Array:
     """Rows (H, W) of the rig's skin triangles seen nearest to the pixels, -1 beyond `reach` pixels."""
     distance, rows, columns = nearest_true(geometry.part_map(Part.SKIN))
@@ -312,12 +283,11 @@ def backing_layer(
     geometry: PhotoGeometry,
     look: Appearance,
     depth: Float32Array,
-    clothes: Float32Array,
     unit: float,
     rng: np.random.Generator,
 ) -> Layer:
     """The collar behind neck and jaw, which becomes visible next to the neck when the head turns."""
-    dressed = (clothes > SURE) & look.opaque
+    dressed = (look.clothes > SURE) & look.opaque
     mask = np.zeros_like(dressed)
     for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
         columns = np.nonzero(dressed[row])[0]
@@ -329,7 +299,7 @@ def backing_layer(
     behind = np.where(geometry.seen.covered, geometry.seen.depth + _NECK_THICKNESS, 0)
     mesh = grid_mesh(geometry.camera, np.maximum(across, behind).astype(np.float32), mask)
     points = scatter(mesh, 5.5 / geometry.pixels_per_metre, rng=rng)
-    colors = 0.75 * sample(_spread_color(look, dressed), points.pixels)
+    colors = 0.75 * sample(fill_from(look.image, dressed), points.pixels)
     return surface_layer(
         points.means,
         points.normals,
@@ -342,149 +312,10 @@ def backing_layer(
     )
 
 
-def body_layer(
-    geometry: PhotoGeometry,
-    look: Appearance,
-    depth: Float32Array,
-    clothes: Float32Array,
-    dressed: BoolArray,
-    barely_shown: bool,
-    unit: float,
-    rng: np.random.Generator,
-) -> Layer:
-    """The rig's neck and shoulders under the sheet: they close holes when the head turns, and have clothes below the photo.
-
-    barely_shown: as of `clothes_barely_shown`; no sheet of clothes lies over it then.
-    """
-    rig = geometry.rig
-    shown = (rig.parts == Part.BODY) & (geometry.triangle_template()[:, 2] > -0.15)
-    edge = _collar_height(geometry, look)
-    from_collar = _over_collar(geometry.triangle_template(), edge)
-    # fine where the shirt begins: at its collar and along the photo's edge
-    limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
-    middles = geometry.camera.project(geometry.vertices[rig.triangles].mean(1))
-    shown_at = np.clip(middles, 1, limit - 1.01)
-    beyond = np.linalg.norm(middles - shown_at, axis=1)
-    from_border = beyond + sample(distance_to(look.valid) + distance_to(~look.valid), shown_at)
-    fine = (np.abs(from_collar) < 0.008) | (from_border < 12 * unit)
-    spacing = np.where(fine, 3.5, np.where(from_collar > 0, 7.5, 10.0)) / geometry.pixels_per_metre
-    points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
-    rest = geometry.on_template(points)
-    bare = np.maximum(
-        ramp(_over_collar(rest, edge), -0.001, 0.001),
-        _bare_shoulders(geometry, look, dressed, rest),
-    )
-    surface, normals = geometry.on_rig(points)
-    means = surface - normals * (COVERING + COVERING * bare)[:, None]
-    projected = geometry.camera.project(means)
-    pixels = np.clip(projected, 1, limit - 1.01)
-    cloth_seen = (clothes > SURE) & look.opaque & look.valid
-    facing = facing_of(means, normals)
-    cloth = np.median(look.image[cloth_seen], 0) if cloth_seen.sum() >= ENOUGH else _NEUTRAL_SHIRT
-    # folds of a plain shirt: darker where the surface turns away
-    cloth = cloth * (0.8 + 0.25 * np.clip(-normals[:, 2:], 0, 1)) * (1 - 0.25 * bare[:, None])
-    colors = bare[:, None] * _throat_colors(look, pixels) + (1 - bare[:, None]) * cloth
-    in_photo = np.asarray(
-        ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
-    )
-    # as what lies in front of it in the photo, visible where that fades and once the neck has turned away
-    shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
-    shown_here = (shown_here * bare if barely_shown else shown_here)[:, None]
-    fabric = sample(blur(dressed, _SOFT_COLLAR * unit), pixels)[:, None]
-    before = (
-        sample(look.image, pixels)
-        if barely_shown or not cloth_seen.any()
-        else fabric * sample(blur(_spread_color(look, cloth_seen), 2 * unit), pixels)
-        + (1 - fabric) * _throat_colors(look, pixels)
-    )
-    colors = shown_here * before + (1 - shown_here) * colors
-    layer = surface_layer(
-        means,
-        normals,
-        points.spacing * COVERAGE * 1.3,
-        colors,
-        Region.BODY,
-        triangles=points.triangle,
-        freedom=0.0,
-        color_freedom=0.0,
-        least_opacity=0.9,
-    )
-    own_bust = _has_bust(geometry, look, clothes, unit)
-    alpha = sample(look.alpha, pixels)
-    to_edge = sample(distance_to(~look.valid), pixels)
-    below_collar = _over_collar(rest, edge) < 0
-    # next to the photo's edge the shoulders below it are continued, or the collar at the nape would float above them
-    ending = (to_edge < _CONTINUED * unit) & below_collar & (not own_bust)
-    behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
-    under_sheet = (alpha > OPAQUE) & (behind | (facing <= 0)) | ending
-    if barely_shown:  # no sheet of clothes lies over it
-        under_sheet |= (alpha > 0.3) & (facing > 0) & below_collar
-    return layer.select(np.where(in_photo, under_sheet, not own_bust))
-
-
-def _bare_shoulders(
-    geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, rest: FloatArray
-) -> FloatArray:
-    """Share of bare skin (N,) at points (N, 3) of the mean head, by what the photo shows of the shoulder on their side.
-
-    0 where it shows too little. dressed: (H, W).
-    """
-    place = geometry.template_map()
-    with np.errstate(invalid="ignore"):
-        shoulder = (
-            geometry.part_map(Part.BODY)
-            & (_over_collar(place, COLLAR) < 0)
-            & look.opaque
-            & look.valid
-            & (look.hair < SURE)
-        )
-        sides = [shoulder & (place[..., 0] * side > _MIDDLE) for side in (-1, 1)]
-    right, left = (
-        1 - float(ramp(dressed[side].mean(), *_DRESSED)) if side.sum() > ENOUGH else 0.0
-        for side in sides
-    )
-    of_left = ramp(rest[:, 0], -_MIDDLE, _MIDDLE)
-    return np.asarray(of_left * left + (1 - of_left) * right)
-
-
-def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
-    """Height on the mean head, metres, at the throat, below which the invisible body has clothes: at most that in the photo."""
-    place = geometry.template_map()
-    with np.errstate(invalid="ignore"):
-        throat = (
-            geometry.part_map(Part.SKIN, Part.BODY)
-            & look.valid
-            & (np.abs(place[..., 0]) < 0.03)
-            & (place[..., 1] < CHIN_HEIGHT)
-        )
-    return min(COLLAR, float(place[throat, 1].min())) if throat.any() else COLLAR
-
-
 def clothes_barely_shown(
     geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float
 ) -> bool:
     """Whether the photo ends so close below the chin that it shows only a corner of the clothes."""
-    shown = (dressed | _on_shirt(geometry, look)) & look.person & look.valid & (look.hair < 0.5)
+    shown = (dressed | on_shirt(geometry, look)) & look.person & look.valid & (look.hair < 0.5)
     area = shown.sum() / geometry.pixels_per_metre**2
-    return not _has_bust(geometry, look, look.clothes, unit) and bool(area < _LEAST_DRESSED_AREA)
-
-
-def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:
-    """(H, W) where the rig's body is visible and has clothes."""
-    place = geometry.template_map()
-    with np.errstate(invalid="ignore"):
-        return geometry.part_map(Part.BODY) & (
-            _over_collar(place, _collar_height(geometry, look)) < 0
-        )
-
-
-def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
-    """Height of points (..., 3) of the mean head above the edge of its clothes, metres; the edge rises towards the nape."""
-    above = rest[..., 1] - collar - _COLLAR_SLOPE * (rest[..., 2] + 0.02)
-    return np.minimum(above, 0.075 - np.hypot(rest[..., 0], 0.9 * (rest[..., 2] + 0.06)))
-
-
-def _throat_colors(look: Appearance, pixels: FloatArray) -> FloatArray:
-    """Colours (N, 3) of the neck's skin at pixels (N, 2): the photo's skin, in the shadow of the jaw."""
-    seen = look.sure_skin & look.valid
-    return 0.85 * sample(_spread_color(look, seen), pixels)
+    return not has_bust(geometry, look, unit) and bool(area < _LEAST_DRESSED_AREA)

@@ -19,11 +19,12 @@ from offline.priors import COVERING, ENOUGH, NARROW, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import COLLAR
 from offline.segment.appearance import Appearance
-from perse_live.arrays import BoolArray, Float32Array
+from perse_live.arrays import BoolArray, Float32Array, Int32Array
 from perse_live.head.rig import Part
 from perse_live.raster import rasterise
 from perse_live.regions import Region
 
+_EDGE = 3.0  # pixels (eye distance 115) of mixed pixels between clothes and what is behind them
 _SPACING = 0.004  # metres between Gaussians: about as on plain clothes
 
 
@@ -39,6 +40,8 @@ class CoveredBody:
     """(H, W, 3) sRGB: its completed colours."""
     depth: Float32Array
     """(H, W) metres along the camera's z: of its surface, continued under the edge of what is seen; infinite elsewhere."""
+    shift: Float32Array
+    """(W,) pixels down from the outline of the rig's body to the photo's."""
 
 
 def covered_body(
@@ -54,18 +57,14 @@ def covered_body(
     dressed: (H, W) visible clothes; chin_row: pixels; unit: pixels, eye distance / 115.
     """
     below = np.arange(len(hair))[:, None] > chin_row
-    rig = rasterise(
-        geometry.vertices,
-        np.ascontiguousarray(geometry.rig.triangles[geometry.rig.parts == Part.BODY]),
-        geometry.camera,
-    ).covered
-    beside = dilate(hair, 2 * NARROW * unit)
-    silhouette = _silhouette(geometry, rig, look, beside, chin_row)
+    rig, beside = body_mask(geometry), dilate(hair, 2 * NARROW * unit)
+    outline, shift = outline_shift(geometry, look, beside, dressed, chin_row, unit)
+    silhouette = np.arange(len(hair))[:, None] >= outline + shift
     mask = without_small(hair & below & look.person & look.valid & silhouette, PIECE * unit**2)
     body = look.opaque & look.valid & below & ~beside & (dressed | rig)
     if body.sum() < ENOUGH or not mask.any():
         none = np.zeros_like(mask)
-        return CoveredBody(none, none, look.image, np.full(mask.shape, np.inf, np.float32))
+        return CoveredBody(none, none, look.image, np.full(mask.shape, np.inf, np.float32), shift)
     # Under the edge of what is seen, too, or a seam of holes would lie there
     edge = dilate(mask, 2 * NARROW * unit) & (dressed | rig) & look.opaque & look.valid & below
     whole = mask | (edge & silhouette & ~hair)
@@ -77,29 +76,50 @@ def covered_body(
     alpha = np.where(hair & below, mask, look.alpha).astype(np.float32)
     depth = sheet_depth(geometry, dressed | (mask & clothes), alpha, unit)
     depth = np.where(mask, depth, depth + np.float32(COVERING))
-    return CoveredBody(mask, whole & clothes, image, np.where(whole, depth, np.float32(np.inf)))
+    return CoveredBody(
+        mask, whole & clothes, image, np.where(whole, depth, np.float32(np.inf)), shift
+    )
 
 
-def _silhouette(
-    geometry: PhotoGeometry, rig: BoolArray, look: Appearance, hair: BoolArray, chin_row: float
-) -> BoolArray:
-    """(H, W) below the outline of the rig's body (H, W), moved to the photo's where no hair is near. hair: (H, W)."""
+def outline_shift(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    hair: BoolArray,
+    dressed: BoolArray,
+    chin_row: float,
+    unit: float,
+) -> tuple[Int32Array, Float32Array]:
+    """Rows (W,) of the outline of the rig's body, the frame's height where there is none, and pixels (W,) down to the photo's.
+
+    Where the photo does not show its outline, as at hair (H, W), the shift is that of the nearest columns that do, or of
+    the other shoulder; 0 at the neck. dressed: (H, W) visible clothes.
+    """
+    rig = body_mask(geometry)
     height, columns = len(rig), np.arange(rig.shape[1])
-    person = (look.person | ~look.valid) & (np.arange(height)[:, None] > chin_row)
-    outline, first = (np.where(mask.any(0), mask.argmax(0), height) for mask in (rig, person))
-    inside = (outline < height) & (first < height) & (first > chin_row + 1)
-    shows = inside & ~hair.any(0) & look.valid[np.minimum(first, height - 1), columns]
+    below = np.arange(height)[:, None] > chin_row
+    body = dressed | (below & (look.person | ~look.valid))
+    outline, first = (np.where(mask.any(0), mask.argmax(0), height) for mask in (rig, body))
+    inside = (outline < height) & (first < height)
+    at = np.minimum(first, height - 1)
+    above = np.maximum(at - round(_EDGE * unit), 0)
+    shows = inside & ~hair.any(0) & look.valid[at, columns] & ~look.person[above, columns]
     neck = _neck_column(geometry)
     known = {neck: 0.0}
     for side in (-1, 1):
         own = shows & ((columns - neck) * side > 0)
         mirrored = not own.any()  # as the other shoulder
         for column in columns[shows if mirrored else own]:
-            at = 2 * neck - column if mirrored else column
-            known[int(at)] = float(first[column] - outline[column])
-    at = sorted(known)
-    shift = np.interp(columns, at, [known[column] for column in at])
-    return np.arange(height)[:, None] >= outline + shift
+            place = 2 * neck - column if mirrored else column
+            known[int(place)] = float(first[column] - outline[column])
+    places = sorted(known)
+    shift = np.interp(columns, places, [known[column] for column in places])
+    return outline.astype(np.int32), shift.astype(np.float32)
+
+
+def body_mask(geometry: PhotoGeometry) -> BoolArray:
+    """(H, W) where the rig's body is, also behind the head."""
+    body = np.ascontiguousarray(geometry.rig.triangles[geometry.rig.parts == Part.BODY])
+    return rasterise(geometry.vertices, body, geometry.camera).covered
 
 
 def _neck_column(geometry: PhotoGeometry) -> int:
