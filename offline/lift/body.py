@@ -86,7 +86,7 @@ def body_layer(
     as_seen = (as_seen * bare if barely_shown else as_seen)[:, None]
     seen = _colors_in_photo(look, dressed, pixels, barely_shown, unit)
     unseen = _colors_outside(look, dressed, pixels, bare[:, None], normals, unit)
-    coarse = points.spacing > 1.1 * _FINE / geometry.pixels_per_metre
+    coarse = (points.spacing > 1.1 * _FINE / geometry.pixels_per_metre) & (not own_bust)
     layer = surface_layer(
         means,
         normals,
