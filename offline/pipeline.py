@@ -271,17 +271,8 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         empty_layer()
         if barely_shown
         else _free_to_recolor(backing_layer(geometry, look, depth, unit, rng)),
-        _free_to_recolor(
-            body_layer(
-                geometry,
-                look,
-                depth,
-                seen.dressed,
-                seen.covered.shift,
-                barely_shown,
-                unit,
-                rng,
-            )
+        body_layer(
+            geometry, look, depth, seen.dressed, seen.covered.shift, barely_shown, unit, rng
         ),
         borrowed_teeth(geometry, portrait, state.outlined.views, rng),
         covered_layer(geometry, seen.covered, rng),

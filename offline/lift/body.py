@@ -95,7 +95,7 @@ def body_layer(
         Region.BODY,
         triangles=points.triangle,
         freedom=0.0,
-        color_freedom=0.0,
+        color_freedom=1.0,
         least_opacity=0.9,
     )
     alpha = sample(look.alpha, pixels)

@@ -193,7 +193,7 @@ def without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float)
 
 def _fragments(avatar: Avatar, hair: BoolArray) -> BoolArray:
     """(G,) Gaussians that the photo shows between strands, and that would float once the hair (G,) is hidden: skin off the head's
-    surface, and below the jaw isolated fragments of anything.
+    surface, and below the jaw isolated fragments of anything but the rig's body, whose Gaussians may be far apart.
     """
     places, seen = centers_of(avatar), avatar.opacities > 0.1
     near, low = hair & seen, places[:, 1] < _LOWER
@@ -212,7 +212,7 @@ def _fragments(avatar: Avatar, hair: BoolArray) -> BoolArray:
     _, piece = connected_components(graph, directed=False)
     small = np.bincount(piece)[piece] < _FRAGMENT * len(rest)
     out[rest[small]] = beside[rest[small]]
-    return out
+    return out & (avatar.regions != Region.BODY)
 
 
 def _combed(places: FloatArray, swept: float, parting: float = 0.0) -> FloatArray:
