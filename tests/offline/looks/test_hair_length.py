@@ -62,6 +62,25 @@ def test_skin_that_the_photo_shows_between_strands_goes_with_them(person: Avatar
     np.testing.assert_array_equal(left[on_the_head], person.opacities[on_the_head])
 
 
+def test_fragments_between_hanging_strands_go_but_not_the_shoulders_behind_them(
+    person: Avatar,
+) -> None:
+    on = len(person.surface.triangles)
+    hair = np.nonzero(person.regions == Region.HAIR)[0]
+    hanging, apart = hair[hair >= on][:200], hair[hair >= on][200:206]
+    means, regions = person.rigid.means.copy(), person.regions.copy()
+    means[hanging - on] = np.linspace((0.05, -0.10, 0), (0.09, -0.13, 0), 200)
+    means[apart - on] = np.linspace((0.05, -0.105, -0.01), (0.09, -0.135, -0.01), 6)
+    regions[apart] = np.tile([Region.CLOTHES, Region.BODY], 3)
+    one = hair_length.shaved(
+        replace(person, regions=regions, rigid=replace(person.rigid, means=means))
+    )
+    left = person.opacities.copy()
+    left[one.ids] = one.opacities
+    assert (left[hanging] == 0).all() and (left[apart[::2]] == 0).all()
+    np.testing.assert_array_equal(left[apart[1::2]], person.opacities[apart[1::2]])
+
+
 def test_a_shaved_head_is_skin_all_over(person: Avatar, cuts: dict[str, Attribute]) -> None:
     one = cuts["hair-shaved"]
     assert len(one.added) == 0 and not taught(one).tints_hair
