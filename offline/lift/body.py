@@ -40,9 +40,8 @@ _DRESSED = (0.2, 0.5)
 # Square metres of clothes from which they are the bust, and least share of them on either side
 _BUST, _ONE_SHOULDER = (0.0015, 0.25)
 _SOFT_COLLAR = 3.0  # pixels (eye distance 115) over which the body's skin passes into its clothes
-_SOFT_SHIRT = (
-    8.0  # pixels (eye distance 115): blur of a shirt's colours that are carried on below the photo
-)
+# Pixels (eye distance 115): blur of a shirt's colours that are carried on below the photo
+_SOFT_SHIRT = 8.0
 
 
 def body_layer(
@@ -228,7 +227,7 @@ def _inside_neckline(
     ends = height - np.argmax(look.valid[::-1], 0)
     rows = np.clip(ends - np.arange(*BESIDE_EDGE)[:, None], 0, height - 1)
     skin = ((look.skin > SURE) & ~dressed)[rows, np.arange(width)].mean(0) > 0.5
-    middle = int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
+    middle = neck_column(geometry)
     if not 0 < middle < width - 1 or not skin[middle]:
         return np.full(len(pixels), -np.inf)
     half = min(np.argmin(skin[middle::-1]), np.argmin(skin[middle:]))
@@ -245,13 +244,17 @@ def has_bust(geometry: PhotoGeometry, look: Appearance, unit: float) -> bool:
     """
     over_clothes = (look.hair > SURE) & on_shirt(geometry, look)
     seen = ((look.clothes > SURE) | over_clothes) & look.opaque & look.valid
-    neck = geometry.neck_axis(COLLAR).astype(np.float32)
-    middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
+    middle = int(np.clip(neck_column(geometry), 0, seen.shape[1]))
     sides = (
         np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
     )
     enough = sides.sum() > _BUST and sides.min() > _ONE_SHOULDER * _BUST
     return bool(enough and look.valid[-round(_BUST_GAP * unit) :].any())
+
+
+def neck_column(geometry: PhotoGeometry) -> int:
+    """Pixels: where the body's symmetry plane is seen."""
+    return int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
 
 
 def on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:

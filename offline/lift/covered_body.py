@@ -13,11 +13,11 @@ import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import dilate, fill_from, sample, without_small
+from offline.lift.body import neck_column
 from offline.lift.depth import sheet_depth
 from offline.lift.pixel_mesh import grid_mesh, scatter
 from offline.priors import COVERING, ENOUGH, NARROW, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import COLLAR
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, Int32Array
 from perse_live.head.rig import Part
@@ -57,8 +57,10 @@ def covered_body(
     dressed: (H, W) visible clothes; chin_row: pixels; unit: pixels, eye distance / 115.
     """
     below = np.arange(len(hair))[:, None] > chin_row
-    rig, beside = body_mask(geometry), dilate(hair, 2 * NARROW * unit)
-    outline, shift = outline_shift(geometry, look, beside, dressed, chin_row, unit)
+    body_triangles = np.ascontiguousarray(geometry.rig.triangles[geometry.rig.parts == Part.BODY])
+    rig = rasterise(geometry.vertices, body_triangles, geometry.camera).covered
+    beside = dilate(hair, 2 * NARROW * unit)
+    outline, shift = _outline_shift(geometry, rig, look, beside, dressed, chin_row, unit)
     silhouette = np.arange(len(hair))[:, None] >= outline + shift
     mask = without_small(hair & below & look.person & look.valid & silhouette, PIECE * unit**2)
     body = look.opaque & look.valid & below & ~beside & (dressed | rig)
@@ -70,7 +72,7 @@ def covered_body(
     whole = mask | (edge & silhouette & ~hair)
     clothes = fill_from((dressed & body).astype(np.float32), body) > 0.5
     known = [part for part in (body & dressed, body & ~dressed) if part.any()]
-    neck = _neck_column(geometry)
+    neck = neck_column(geometry)
     colors = [_filled(look.image, part, neck) for part in known]
     image = np.where(clothes[..., None], colors[0], colors[-1])
     alpha = np.where(hair & below, mask, look.alpha).astype(np.float32)
@@ -81,20 +83,20 @@ def covered_body(
     )
 
 
-def outline_shift(
+def _outline_shift(
     geometry: PhotoGeometry,
+    rig: BoolArray,
     look: Appearance,
     hair: BoolArray,
     dressed: BoolArray,
     chin_row: float,
     unit: float,
 ) -> tuple[Int32Array, Float32Array]:
-    """Rows (W,) of the outline of the rig's body, the frame's height where there is none, and pixels (W,) down to the photo's.
+    """Rows (W,) of the outline of the rig's body (H, W), the frame's height where there is none, and pixels down to the photo's.
 
     Where the photo does not show its outline, as at hair (H, W), the shift is that of the nearest columns that do, or of
     the other shoulder; 0 at the neck. dressed: (H, W) visible clothes.
     """
-    rig = body_mask(geometry)
     height, columns = len(rig), np.arange(rig.shape[1])
     below = np.arange(height)[:, None] > chin_row
     body = dressed | (below & (look.person | ~look.valid))
@@ -103,7 +105,7 @@ def outline_shift(
     at = np.minimum(first, height - 1)
     above = np.maximum(at - round(_EDGE * unit), 0)
     shows = inside & ~hair.any(0) & look.valid[at, columns] & ~look.person[above, columns]
-    neck = _neck_column(geometry)
+    neck = neck_column(geometry)
     known = {neck: 0.0}
     for side in (-1, 1):
         own = shows & ((columns - neck) * side > 0)
@@ -114,17 +116,6 @@ def outline_shift(
     places = sorted(known)
     shift = np.interp(columns, places, [known[column] for column in places])
     return outline.astype(np.int32), shift.astype(np.float32)
-
-
-def body_mask(geometry: PhotoGeometry) -> BoolArray:
-    """(H, W) where the rig's body is, also behind the head."""
-    body = np.ascontiguousarray(geometry.rig.triangles[geometry.rig.parts == Part.BODY])
-    return rasterise(geometry.vertices, body, geometry.camera).covered
-
-
-def _neck_column(geometry: PhotoGeometry) -> int:
-    """Pixels: where the body's symmetry plane is seen."""
-    return int(geometry.camera.project(geometry.neck_axis(COLLAR)[None].astype(np.float32))[0, 0])
 
 
 def _filled(image: Float32Array, known: BoolArray, middle: int) -> Float32Array:
