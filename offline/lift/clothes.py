@@ -21,7 +21,7 @@ from offline.images import (
 from offline.lift.body import has_bust, on_shirt
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
 from offline.numeric import ramp
-from offline.priors import ENOUGH, NARROW, PART, PIECE
+from offline.priors import COVERING, ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, EAR_LOBES
 from offline.segment.appearance import Appearance
@@ -288,16 +288,19 @@ def backing_layer(
 ) -> Layer:
     """The collar behind neck and jaw, which becomes visible next to the neck when the head turns."""
     dressed = (look.clothes > SURE) & look.opaque
-    mask = np.zeros_like(dressed)
+    between = np.zeros_like(dressed)
     for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
         columns = np.nonzero(dressed[row])[0]
-        mask[row, columns[0] : columns[-1]] = True
-    mask &= ~erode(dressed, 4 * unit) & look.opaque
+        between[row, columns[0] : columns[-1]] = ~dressed[row, columns[0] : columns[-1]]
+    mask = dilate(between & look.opaque, 4 * unit) & look.opaque
     if dressed.sum() < PART * unit**2 or mask.sum() < ENOUGH:
         return empty_layer()
     across = fill_from(np.where(dressed, depth, 0), dressed)
     behind = np.where(geometry.seen.covered, geometry.seen.depth + _NECK_THICKNESS, 0)
-    mesh = grid_mesh(geometry.camera, np.maximum(across, behind).astype(np.float32), mask)
+    beside = np.where(dressed, across + COVERING, _neck_depth(geometry) + _OVER_NECK)
+    mesh = grid_mesh(
+        geometry.camera, np.maximum.reduce([across, behind, beside]).astype(np.float32), mask
+    )
     points = scatter(mesh, 5.5 / geometry.pixels_per_metre, rng=rng)
     colors = 0.75 * sample(fill_from(look.image, dressed), points.pixels)
     return surface_layer(
