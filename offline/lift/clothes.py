@@ -34,6 +34,7 @@ from perse_live.regions import Region
 _SOFT_EDGE = 8.0
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
+_LEAST_SHARE = 0.02  # of pure skin around a pixel from which its mean colour is known
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
@@ -176,9 +177,14 @@ def sheet_layer(
         is_skin & (alpha > OPAQUE), np.minimum(sample(look.purity, at), from_clothes), 1
     )
     purity = np.where(on_rig[y, x], 0, purity)  # the neck behind the jaw
-    # at the jaw, pixels mix skin and collar: the skin's colour is used there
-    skin_color = fill_from(look.image, look.pure_skin)
-    # and where a lock or a shadow is misclassified as skin: it would float next to the face when the head turns
+    # at the jaw, pixels mix skin and collar: the colour of the skin around is used there
+    share = blur(look.pure_skin, 2 * _COLLAR_EDGE * unit)
+    skin_color = fill_from(
+        blur(look.image * look.pure_skin[..., None], 2 * _COLLAR_EDGE * unit)
+        / np.maximum(share, _LEAST_SHARE)[..., None],
+        share > _LEAST_SHARE,
+    )
+    # and where a lock or a collar's shadow is unlike it: they would float next to the neck when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
     colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(
