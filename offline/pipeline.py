@@ -268,9 +268,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         under_skin(geometry, charts, skin, frame, rng),
         join(eyes, veil),
         mouth_layer(geometry, look, landmarks, rng),
-        empty_layer()
-        if barely_shown
-        else _free_to_recolor(backing_layer(geometry, look, depth, unit, rng)),
+        empty_layer() if barely_shown else backing_layer(geometry, look, depth, unit, rng),
         body_layer(
             geometry, look, depth, seen.dressed, seen.covered.shift, barely_shown, unit, rng
         ),
@@ -485,8 +483,3 @@ def model_licences() -> tuple[str, ...]:
     matte.
     """
     return _LICENCES if multiclass.segmenter() is None else (*_LICENCES, _MULTICLASS_LICENCE)
-
-
-def _free_to_recolor(layer: Layer) -> Layer:
-    """The layer with fixed geometry and free colours, for Gaussians that show between others."""
-    return replace(layer, color_freedom=np.ones(len(layer), np.float32))
