@@ -10,6 +10,7 @@ from offline.gaussian_layer import COVERAGE
 from offline.lift.body import body_layer
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
+from perse_live.splatting.cpu import CpuRasterizer
 
 EVEN = np.zeros(512, np.float32)  # the photo's outline is the rig's
 
@@ -142,3 +143,21 @@ def test_shoulders_below_the_photo_follow_its_outline(mean_head: PhotoGeometry) 
         )
     ]
     assert np.abs(np.median(tops[1] - tops[0]) - 20) < 4
+
+
+def test_the_rigs_body_does_not_show_beside_a_person_narrower_than_it(
+    mean_head: PhotoGeometry,
+) -> None:
+    geometry, ones = _low(mean_head, 150.0), np.ones((512, 512), np.float32)
+    valid, nowhere = ones > 0, ones < 0
+    clothes = (np.arange(512)[:, None] > 260) * ones
+    alpha = (np.abs(np.arange(512) - 256) < 60) * ones
+    colors = np.full((512, 512, 3), 0.5, np.float32)
+    look = Appearance(colors, alpha, 1 - clothes, ones, 0 * ones, clothes, colors, nowhere, valid)
+    body = body_layer(
+        geometry, look, 0 * ones, clothes > 0, EVEN, False, 1.0, np.random.default_rng(0)
+    )
+    raster = CpuRasterizer(512, 512, threads=1)
+    shown = raster.render_float(body.gaussians, geometry.camera, background=(0, 0, 0))[..., 3]
+    assert shown[300:, 220:290].mean() > 0.9
+    assert shown[300:, 322:].max() < 0.1  # at x = 316 the person ends

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from offline.images import dilate, erode
 from offline.lift.clothes import (
+    backing_layer,
     dressed_pixels,
     with_narrow_strips,
     without_strips,
 )
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import CHIN_HEIGHT
 from offline.segment.appearance import Appearance
 
 
@@ -58,3 +62,26 @@ def test_a_spot_in_the_midst_of_a_throat_is_no_clothes() -> None:
     dressed = dressed_pixels(look, 200.0, 1.0)
     assert dressed[330:].all()
     assert not dressed[:300].any()
+
+
+def test_the_collar_behind_the_neck_shows_neither_before_its_side_nor_at_the_outline(
+    mean_head: PhotoGeometry,
+) -> None:
+    columns, rows = np.arange(512)[None], np.arange(512)[:, None]
+    person = (np.abs(columns - 256) < 85) | (rows > 360)  # wider than the rig's neck
+    clothes = person & (rows > 330 + np.maximum(0, 90 - np.abs(columns - 256)) // 2)
+    ones = np.ones((512, 512), np.float32)
+    colors = np.where(clothes[..., None], np.float32(0.1), np.float32(0.8)).repeat(3, 2)
+    skin, dressed = (mask.astype(np.float32) for mask in (person & ~clothes, clothes))
+    look = Appearance(
+        colors, person.astype(np.float32), skin, ones, 0 * ones, dressed, colors, ones < 0, ones > 0
+    )
+    depth = np.full((512, 512), mean_head.neck_axis(CHIN_HEIGHT)[2] - 0.02, np.float32)
+    layer = backing_layer(mean_head, look, depth, 1.0, np.random.default_rng(0))
+    x, y = mean_head.camera.project(layer.gaussians.means).astype(int).T
+    beside = ~dilate(clothes, 2)[y, x] & ~mean_head.seen.covered[y, x]
+    assert beside.sum() > 10
+    behind = mean_head.neck_axis(CHIN_HEIGHT)[2]
+    assert (layer.gaussians.means[beside, 2] > behind).all()
+    assert (layer.gaussians.means[erode(clothes, 2)[y, x], 2] > depth[0, 0] + 0.001).all()
+    assert not (clothes[y, x] & (np.abs(x - 256) > 150)).any()
