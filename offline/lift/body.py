@@ -87,14 +87,14 @@ def body_layer(
     as_seen = (as_seen * bare if barely_shown else as_seen)[:, None]
     seen = _colors_in_photo(look, dressed, pixels, barely_shown, unit)
     unseen = _colors_outside(look, dressed, pixels, bare[:, None], normals, unit)
-    # beside a neck narrower than the rig's they would show before the background
+    # under a sheet of clothes: beside a neck narrower than the rig's they would show before the background
     room = sample(distance_to(~look.opaque & look.valid), pixels) / geometry.pixels_per_metre
     coarse = (points.spacing > 1.1 * _FINE / geometry.pixels_per_metre) & (not own_bust)
     size = points.spacing * COVERAGE * np.where(coarse, *_WIDER)
     layer = surface_layer(
         means,
         normals,
-        np.where(in_photo, np.clip(room / _REACH, _LEAST_SIZE * size, size), size),
+        np.where(in_photo & own_bust, np.clip(room / _REACH, _LEAST_SIZE * size, size), size),
         as_seen * seen + (1 - as_seen) * unseen,
         Region.BODY,
         triangles=points.triangle,
