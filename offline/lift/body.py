@@ -34,8 +34,6 @@ _AS_MUCH = 0.5  # of the other shoulder's area that must be seen of one to tell 
 # Pixels between Gaussians where details are seen; and sizes of coarser and of such Gaussians over those of other surfaces: the
 # background shows between coarse ones at 1.3
 _FINE, _WIDER = 3.5, (1.55, 1.3)
-# Standard deviations within which a Gaussian shows; and least size, of the usual, of those next to the background
-_REACH, _LEAST_SIZE = 2.0, 0.4
 _NECKLINE = 0.6  # depth of a neckline below the photo, of half its width: a round collar's
 # Share of clothes on shoulders up to which they are bare, and from which they are dressed
 _DRESSED = (0.2, 0.5)
@@ -87,14 +85,15 @@ def body_layer(
     as_seen = (as_seen * bare if barely_shown else as_seen)[:, None]
     seen = _colors_in_photo(look, dressed, pixels, barely_shown, unit)
     unseen = _colors_outside(look, dressed, pixels, bare[:, None], normals, unit)
-    # under a sheet of clothes: beside a neck narrower than the rig's they would show before the background
+    # Two standard deviations of what lies under a sheet of clothes stay within the person, or what is half as large does: beside a
+    # neck narrower than the rig's it would show before the background
     room = sample(distance_to(~look.opaque & look.valid), pixels) / geometry.pixels_per_metre
     coarse = (points.spacing > 1.1 * _FINE / geometry.pixels_per_metre) & (not own_bust)
     size = points.spacing * COVERAGE * np.where(coarse, *_WIDER)
     layer = surface_layer(
         means,
         normals,
-        np.where(in_photo & own_bust, np.clip(room / _REACH, _LEAST_SIZE * size, size), size),
+        np.where(in_photo & own_bust, np.clip(room / 2, size / 2, size), size),
         as_seen * seen + (1 - as_seen) * unseen,
         Region.BODY,
         triangles=points.triangle,

@@ -20,7 +20,7 @@ from offline.images import (
 )
 from offline.lift.body import has_bust, on_shirt
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
-from offline.numeric import ramp
+from offline.numeric import ramp, ratio
 from offline.priors import COVERING, ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, EAR_LOBES
@@ -34,7 +34,6 @@ from perse_live.regions import Region
 _SOFT_EDGE = 8.0
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
-_LEAST_SHARE = 0.02  # of pure skin around a pixel from which its mean colour is known
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
@@ -178,12 +177,10 @@ def sheet_layer(
     )
     purity = np.where(on_rig[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: the colour of the skin around is used there
-    share = blur(look.pure_skin, 2 * _COLLAR_EDGE * unit)
-    skin_color = fill_from(
-        blur(look.image * look.pure_skin[..., None], 2 * _COLLAR_EDGE * unit)
-        / np.maximum(share, _LEAST_SHARE)[..., None],
-        share > _LEAST_SHARE,
-    )
+    around = 2 * _COLLAR_EDGE * unit
+    share = blur(look.pure_skin, around)
+    mean = ratio(blur(look.image * look.pure_skin[..., None], around), share[..., None])
+    skin_color = fill_from(mean, share)
     # and where a lock or a collar's shadow is unlike it: they would float next to the neck when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
