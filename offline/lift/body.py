@@ -85,8 +85,8 @@ def body_layer(
     as_seen = (as_seen * bare if barely_shown else as_seen)[:, None]
     seen = _colors_in_photo(look, dressed, pixels, barely_shown, unit)
     unseen = _colors_outside(look, dressed, pixels, bare[:, None], normals, unit)
-    # Two standard deviations of what lies under a sheet of clothes stay within the person, or what is half as large does: beside a
-    # neck narrower than the rig's it would show before the background
+    # Under a sheet of clothes Gaussians are made smaller, down to half, so that two standard deviations stay within the person:
+    # beside a neck narrower than the rig's they would show before the background
     room = sample(distance_to(~look.opaque & look.valid), pixels) / geometry.pixels_per_metre
     coarse = (points.spacing > 1.1 * _FINE / geometry.pixels_per_metre) & (not own_bust)
     size = points.spacing * COVERAGE * np.where(coarse, *_WIDER)
