@@ -1,4 +1,4 @@
-"""Clothes take no colours that the photo does not show around them."""
+"""Clothes and lashes take no colours that the photo does not show around them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def _bounded(start: np.ndarray, refined: np.ndarray, region: Region) -> np.ndarr
     return within_seen_colors(before, after, image, CAMERA, 3.0, 0.1).gaussians.colors
 
 
-@given(start=COLORS, refined=COLORS)
-def test_clothes_keep_to_the_photo_or_to_what_they_were(
-    start: np.ndarray, refined: np.ndarray
+@given(start=COLORS, refined=COLORS, region=st.sampled_from([Region.CLOTHES, Region.LASHES]))
+def test_clothes_and_lashes_keep_to_the_photo_or_to_what_they_were(
+    start: np.ndarray, refined: np.ndarray, region: Region
 ) -> None:
-    colors = _bounded(start, refined, Region.CLOTHES)
+    colors = _bounded(start, refined, region)
     assert (colors >= np.minimum(0.3, start) - 1e-6).all()
     assert (colors <= np.maximum(0.6, start) + 1e-6).all()
     kept = (refined >= 0.41) & (refined <= 0.49)
