@@ -59,6 +59,17 @@ def blur(image: Picture, sigma: float, *, sigma_y: float = 0.0) -> Float32Array:
     )
 
 
+def mean_around(image: Picture, mask: BoolArray, sigma: float) -> Float32Array:
+    """Mean of the image's pixels on a mask (H, W), weighted by a Gaussian around each pixel; 0 far from the mask.
+
+    image: (H, W) or (H, W, C); sigma: pixels.
+    """
+    on_mask = mask[..., None] if image.ndim == 3 else mask
+    share = blur(mask, sigma).reshape(on_mask.shape)
+    mean = blur(np.where(on_mask, image, 0), sigma) / np.maximum(share, 1e-3)
+    return np.asarray(mean, np.float32)
+
+
 def distance_to(mask: BoolArray) -> Float32Array:
     """Distance in pixels to the nearest true pixel; 0 on the mask. Large values for an empty mask."""
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

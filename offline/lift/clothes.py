@@ -12,6 +12,7 @@ from offline.images import (
     distance_to,
     erode,
     fill_from,
+    mean_around,
     nearest_true,
     opened,
     pixel_centers,
@@ -20,7 +21,7 @@ from offline.images import (
 )
 from offline.lift.body import has_bust, on_shirt
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
-from offline.numeric import ramp, ratio
+from offline.numeric import ramp
 from offline.priors import COVERING, ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, EAR_LOBES
@@ -178,9 +179,9 @@ def sheet_layer(
     purity = np.where(on_rig[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: the colour of the skin around is used there
     around = 2 * _COLLAR_EDGE * unit
-    share = blur(look.pure_skin, around)
-    mean = ratio(blur(look.image * look.pure_skin[..., None], around), share[..., None])
-    skin_color = fill_from(mean, share)
+    skin_color = fill_from(
+        mean_around(look.image, look.pure_skin, around), blur(look.pure_skin, around)
+    )
     # and where a lock or a collar's shadow is unlike it: they would float next to the neck when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
@@ -294,8 +295,8 @@ def backing_layer(
     between = np.zeros_like(dressed)
     for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
         columns = np.nonzero(dressed[row])[0]
-        between[row, columns[0] : columns[-1]] = ~dressed[row, columns[0] : columns[-1]]
-    mask = dilate(between & look.opaque, 4 * unit) & look.opaque
+        between[row, columns[0] : columns[-1]] = True
+    mask = dilate(between & ~dressed & look.opaque, 4 * unit) & look.opaque
     if dressed.sum() < PART * unit**2 or mask.sum() < ENOUGH:
         return empty_layer()
     across = fill_from(np.where(dressed, depth, 0), dressed)

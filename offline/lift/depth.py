@@ -20,6 +20,7 @@ from offline.images import (
     distance_to,
     erode,
     fill_from,
+    mean_around,
     nearest_true,
     pixel_centers,
 )
@@ -106,9 +107,7 @@ def hair_shell(
     back = _back_depth(geometry, silhouette, plane)
     if short:
         back = np.minimum(back, _short_back(geometry, hair, plane))
-    back = blur(np.where(silhouette, back, 0), _EVEN * unit) / np.maximum(
-        blur(silhouette, _EVEN * unit), 1e-3
-    )
+    back = mean_around(back, silhouette, _EVEN * unit)
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 

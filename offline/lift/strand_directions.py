@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import blur
+from offline.images import mean_around
 from offline.numeric import normalized
 from offline.priors import DARKEST, ENOUGH
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -59,6 +59,5 @@ def relative_brightness(image: Float32Array, hair: BoolArray, around: float) -> 
     deviation of the neighbourhood, pixels.
     """
     light = image + np.float32(0.01)  # so that noise in black hair does not count as strands
-    mean = blur(light * hair[..., None], around) / np.maximum(blur(hair, around), 1e-3)[..., None]
-    relative = light / np.maximum(mean, DARKEST)
+    relative = light / np.maximum(mean_around(light, hair, around), DARKEST)
     return np.where(hair[..., None], relative, 1).astype(np.float32)

@@ -69,7 +69,7 @@ def personal_head(
     identity = load_identity_model(progress=progress)
     model, template = load_landmark_model(), identity.mean
     # 1 the head shape of the fit, with eyeballs, teeth and tongue where people have them
-    anny = _with_mouth_parts_lowered(
+    anny = _with_mouth_parts_moved(
         _with_eyes_set_back(identity_rig(identity, fit.identity, head=load_anny_head()))
     )
     spread_ids, spread = spread_matrix(replace(anny, vertices=template), model)
@@ -140,7 +140,7 @@ def _with_eyes_set_back(rig: HeadRig) -> HeadRig:
     )
 
 
-def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
+def _with_mouth_parts_moved(rig: HeadRig) -> HeadRig:
     vertices, actions = rig.vertices.copy(), rig.actions.copy()
     for part, move in _MOUTH_MOVES.items():
         vertices[vertices_of(rig, part)] += np.array(move, np.float32)

@@ -13,6 +13,7 @@ from offline.images import (
     distance_to,
     erode,
     fill_from,
+    mean_around,
     polygon,
     sample,
     without_small,
@@ -126,3 +127,12 @@ def test_small_pieces_go_and_large_ones_stay_as_they_are() -> None:
     np.testing.assert_array_equal(without_small(speck, 10), mask)
     np.testing.assert_array_equal(without_small(speck, 9), speck)
     assert not without_small(np.zeros((5, 5), np.bool_), 1).any()
+
+
+def test_a_mean_around_a_pixel_takes_the_masks_pixels_alone() -> None:
+    mask = np.arange(64)[None].repeat(64, 0) < 32
+    image = np.where(mask, 0.25, np.nan).astype(np.float32)  # what is off the mask has no say
+    mean = mean_around(image, mask, 4.0)
+    np.testing.assert_allclose(mean[:, :36], 0.25, atol=1e-6)
+    assert not mean[:, 60:].any()
+    np.testing.assert_array_equal(mean_around(np.dstack([image] * 3), mask, 4.0)[..., 1], mean)
